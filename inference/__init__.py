@@ -1,0 +1,1 @@
+"""From pixels to numbers: a request goes in, a session of attention rows comes out."""

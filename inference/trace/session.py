@@ -1,0 +1,150 @@
+"""What a run leaves behind: for each variant its answer and where every kept token looked.
+
+Frozen data and numpy arrays only. Words: a *query token* is the token that looks, a *key* what is looked at, a
+*vision token* a key that stands for one merged patch of a picture, a *row* one query token's attention over all
+keys for one layer and head. Saving and loading is `inference.trace.files`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from inference.trace.request import Part, Request, Variant
+
+
+@dataclass(frozen=True)
+class RunnerUp:
+    """A token that could have stood in a token's place; `logprob` in nats."""
+
+    id: int
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How sure the model was of an answer token: log-probability and entropy in nats, and five runners-up.
+
+    Taken from the logits as the model gave them, before temperature or any cut; the runners-up are the likeliest
+    tokens other than the chosen one, likeliest first.
+    """
+
+    logprob: float
+    entropy: float
+    runners_up: tuple[RunnerUp, ...]
+
+
+@dataclass(frozen=True)
+class Token:
+    """One kept query token.
+
+    `position` is its own place in the sequence; `row_at` the position whose query row is kept for it: its own for a
+    token of the prompt, the one before for a token of the answer (the row that predicts it).
+    """
+
+    id: int
+    text: str
+    position: int
+    row_at: int
+    part: Part
+    scores: Scores | None = None
+
+
+@dataclass(frozen=True)
+class ImageSpan:
+    """Where one picture's vision tokens lie: keys start .. start + rows * cols - 1, row by row.
+
+    `resized_wh` is the picture as the vision tower saw it, `original_wh` as it arrived, both in pixels.
+    """
+
+    start: int
+    rows: int
+    cols: int
+    resized_wh: tuple[int, int]
+    original_wh: tuple[int, int]
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.rows * self.cols
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All rows kept of one variant's run.
+
+    `rows[t, l, h, k]`: share (0 to 1, each row sums to one) of its attention that token `tokens[t]` gave key `k` in
+    layer `l`, head `h`; 0 for keys after `tokens[t].row_at`. `question_span` is the question's (start, stop) in keys.
+    """
+
+    tokens: tuple[Token, ...]
+    rows: Float[np.ndarray, "tokens layers heads keys"]
+    images: tuple[ImageSpan, ...]
+    question_span: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds of one variant's run, by stage; `tokens_s` covers reading the prompt and writing the answer."""
+
+    adapter_s: float
+    tokens_s: float
+    rows_s: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one variant did. `finish` tells why the answer ended: of itself, at the limit, or because it was forced."""
+
+    variant: Variant
+    answer: str
+    finish: str
+    trace: Trace
+    timings: Timings
+    expected_logprob: float | None = None
+    """Log-probability in nats, summed over its tokens, of the request's expected answer; None if none was given."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the model is, read from its config and processor."""
+
+    name: str
+    layers: int
+    heads: int
+    kv_heads: int
+    patch_px: int
+    merge: int
+    dtype: str
+    device: str
+    versions: tuple[tuple[str, str], ...] = ()
+    """Library name and version, for captions and reports."""
+
+    @property
+    def cell_px(self) -> int:
+        """Side of a vision token in pixels of the resized picture."""
+        return self.patch_px * self.merge
+
+
+@dataclass(frozen=True)
+class Session:
+    """The runs of one request, in the order of its variants."""
+
+    request: Request
+    model: ModelFacts
+    runs: tuple[Run, ...]
+    created: str
+    """UTC, ISO 8601."""
+    notes: tuple[str, ...] = ()
+    """Sentences that the person should read: what was mapped, resized, left out."""
+
+    def run(self, label: str) -> Run:
+        """The run of the variant with that label.
+
+        Raises:
+            KeyError: no variant of the session has that label.
+        """
+        for run in self.runs:
+            if run.variant.label == label:
+                return run
+        raise KeyError(label)

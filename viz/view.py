@@ -1,0 +1,104 @@
+"""What the page shows for one choice, as plain data: the agreement between the handlers and the browser.
+
+Every field goes to the browser as JSON (`dataclasses.asdict`), so everything here is text, numbers, lists. Maps are
+RGBA PNG data addresses with one pixel a cell; the browser enlarges them and lays them over the picture, which it
+was given once. Texts are raw: the browser sets them as text, never as HTML.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person is looking at. `layer` or `head` None: the mean over all of them; `token_to` is inclusive."""
+
+    token: int = 0
+    token_to: int = 0
+    layer: int | None = None
+    head: int | None = None
+    image: int = 0
+    within: bool = False
+    """False: share of all the attention of the row; True: share of what went to this picture (sums to one)."""
+    colormap: str = "viridis"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One colour scale shared by pictures that stand together; `bar` runs from `low` to `high`, left to right."""
+
+    low: float
+    high: float
+    unit: str
+    bar: str
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """Several maps of `rows` x `cols` cells in one PNG, stacked downwards in the order of `titles`."""
+
+    png: str
+    rows: int
+    cols: int
+    titles: list[str]
+
+
+@dataclass(frozen=True)
+class StripToken:
+    """A token of a strip. `shade` 0 to 1: share of its attention on the pictures; `title`: probability, runners-up."""
+
+    text: str
+    part: str
+    shade: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One variant's column. `missing` says why there is no map; then `map` is empty."""
+
+    variant: str
+    colour: str
+    answer: str
+    thinking: str
+    token_text: str
+    probability: str
+    shares: list[float]
+    """Shares of the chosen row that went to picture, question, first token, rest; they sum to one."""
+    summary: str
+    """One line: 'red' gives 34 % of its attention to the picture, 3 % to the first token."""
+    map: str
+    alt: str
+    peak: list[float]
+    """The brightest cell as left, top, right, bottom in fractions of the picture; empty if there is no map."""
+    missing: str
+    tokens: list[StripToken]
+    chart: Sprite
+    """Layers downwards, heads to the right, share on the picture for the chosen token; one map."""
+    layers: Sprite
+    """One small map a layer (mean over heads, or the chosen head)."""
+    heads: Sprite
+    """One small map a head of the chosen layer (of the mean over layers, if none is chosen)."""
+    sequence: Sprite
+    """One small map a token, at the chosen layer and head."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that the page shows for one choice in one session."""
+
+    session: str
+    question: str
+    model: str
+    choice: Choice
+    reason: str
+    """Why this token, layer and head were chosen first; empty once a person has chosen."""
+    rows: int
+    cols: int
+    layer_count: int
+    head_count: int
+    image_count: int
+    map_scale: Scale
+    chart_scale: Scale
+    small_scale: Scale
+    panels: list[Panel]
+    notes: list[str]
