@@ -20,6 +20,8 @@ class Choice:
     within: bool = False
     """False: share of all the attention of the row; True: share of what went to this picture (sums to one)."""
     colormap: str = "viridis"
+    hidden: tuple[str, ...] = ()
+    """Labels of the variants left out: they get no panel and have no say in the scales."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,17 @@ class Sprite:
 
 @dataclass(frozen=True)
 class StripToken:
-    """A token of a strip. `shade` 0 to 1: share of its attention on the pictures; `title`: probability, runners-up."""
+    """A token of a strip. `shade` 0 to 1: share of its attention on the pictures; `title`: probability, runners-up.
+
+    `index` is the `Choice.token` that chooses it. It counts question tokens, then thinking, then answer tokens, the
+    same for all variants: an answer's k-th token has one index, however long a variant thought before it.
+    """
 
     text: str
     part: str
     shade: float
     title: str
+    index: int
 
 
 @dataclass(frozen=True)
@@ -100,5 +107,16 @@ class Look:
     map_scale: Scale
     chart_scale: Scale
     small_scale: Scale
+    """Of the layer strips (`Panel.layers`), all variants together."""
+    heads_scale: Scale
+    """Of `Panel.heads`, all variants together."""
+    sequence_scale: Scale
+    """Of `Panel.sequence`, all variants together."""
     panels: list[Panel]
     notes: list[str]
+    """Sentences to read beside the maps; the first is what attention can tell and what it cannot."""
+    variants: list[str]
+    """Labels of all the session's variants, hidden ones too, in order; `colours` belongs to them one by one."""
+    colours: list[str]
+    token_count: int
+    """Largest `Choice.token` plus one."""
