@@ -1,0 +1,6 @@
+"""What holds for every test: hypothesis tries the same examples each time, however busy the machine is."""
+
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.load_profile("steady")
