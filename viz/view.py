@@ -26,7 +26,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scale:
-    """One colour scale shared by pictures that stand together; `bar` runs from `low` to `high`, left to right."""
+    """One colour scale shared by pictures that stand together; `bar` runs from `low` to `high`, left to right.
+
+    The two are percent, to three digits; `unit` begins with the sign: `f"{low:g} - {high:g} {unit}"` reads well.
+    """
 
     low: float
     high: float
@@ -36,7 +39,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class Sprite:
-    """Several maps of `rows` x `cols` cells in one PNG, stacked downwards in the order of `titles`."""
+    """Several maps of `rows` x `cols` cells in one PNG, stacked downwards in the order of `titles`.
+
+    Empty (`png` "", no titles) where there is nothing to draw.
+    """
 
     png: str
     rows: int
@@ -70,7 +76,7 @@ class Panel:
     token_text: str
     probability: str
     shares: list[float]
-    """Shares of the chosen row that went to picture, question, first token, rest; they sum to one."""
+    """Shares of the chosen row that went to picture, question, first token, rest; they sum to one. Empty without the token."""
     summary: str
     """One line: 'red' gives 34 % of its attention to the picture, 3 % to the first token."""
     map: str
@@ -86,7 +92,7 @@ class Panel:
     heads: Sprite
     """One small map a head of the chosen layer (of the mean over layers, if none is chosen)."""
     sequence: Sprite
-    """One small map a token, at the chosen layer and head."""
+    """One small map for each of `tokens`, in their order, at the chosen layer and head."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""Colours, and a map as a small picture, a sprite, or laid over the picture it belongs to.
+
+A map reaches the browser as one pixel a cell and is enlarged there; downloads and figures get the same colours in
+full size from `composite`. Knows no session, no token and no page; numbers in, pixels out.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.colors import Normalize
+from PIL import Image
+
+from inference.errors import SettingsError
+
+COLORMAPS = {
+    "viridis": "viridis: even steps, safe for the colour-blind",
+    "cividis": "cividis: even steps, the safest for the colour-blind",
+    "magma": "magma: even steps, black to pale yellow",
+    "inferno": "inferno: even steps, the strongest contrast",
+    "plasma": "plasma: even steps, bright throughout",
+}
+"""The colour maps on offer, all perceptually uniform, each with a line for people."""
+
+BASE_COLOUR = "#6f7480"
+ADAPTER_COLOURS = ("#d55e00", "#0072b2", "#00a077", "#cc4fd8", "#a3804f")
+"""Told apart by people with any of the common kinds of colour blindness, 3:1 on white and on a dark page."""
+
+BAR_STEPS = 256
+
+
+def colour_scale(maps: Sequence[Float[np.ndarray, "..."]]) -> Normalize:
+    """One scale for maps shown together: 0 to their common maximum; 0 to 1 where nothing is above zero."""
+    high = max((float(grid.max()) for grid in maps if grid.size), default=0.0)
+    return Normalize(0.0, high if high > 0 else 1.0, clip=True)
+
+
+def variant_colours(labels: Sequence[str], base_label: str = "base") -> dict[str, str]:
+    """A colour for each label, in their order: the base is grey, past five adapters the colours begin again."""
+    adapters = [label for label in labels if label != base_label]
+    colours = {label: ADAPTER_COLOURS[index % len(ADAPTER_COLOURS)] for index, label in enumerate(adapters)}
+    return {label: colours.get(label, BASE_COLOUR) for label in labels}
+
+
+def palette(colormap: str) -> UInt8[np.ndarray, "256 4"]:
+    """The 256 RGBA colours of a colour map, from its low end to its high one.
+
+    Raises:
+        SettingsError: it is none of `COLORMAPS`.
+    """
+    if colormap not in COLORMAPS:
+        raise SettingsError(f"one of {', '.join(COLORMAPS)}", repr(colormap), "choose a colour map from the list")
+    colours: UInt8[np.ndarray, "256 4"] = matplotlib.colormaps[colormap](np.arange(BAR_STEPS), bytes=True)
+    return colours
+
+
+def coloured(
+    grid: Float[np.ndarray, "*axes rows cols"], scale: Normalize, colormap: str
+) -> UInt8[np.ndarray, "*axes rows cols 4"]:
+    """RGBA of every cell: the colour map's colour at the cell's place on the scale."""
+    colours: UInt8[np.ndarray, "*axes rows cols 4"] = palette(colormap)[_steps(grid, scale)]
+    return colours
+
+
+def map_png(grid: Float[np.ndarray, "rows cols"], scale: Normalize, colormap: str) -> bytes:
+    """An RGBA PNG of one pixel a cell."""
+    return _encode(Image.fromarray(coloured(grid, scale, colormap)))
+
+
+def sprite_png(maps: Float[np.ndarray, "maps rows cols"], scale: Normalize, colormap: str) -> bytes:
+    """A PNG of one pixel a cell with all maps stacked downwards.
+
+    It holds indices into the colour map's 256 colours, so its colours are those of `map_png` at a quarter of the size.
+    """
+    count, rows, cols = maps.shape
+    image = Image.fromarray(_steps(maps, scale).reshape(count * rows, cols))
+    image.putpalette(palette(colormap)[:, :3].tobytes())
+    return _encode(image)
+
+
+def bar_png(colormap: str) -> bytes:
+    """A PNG of 256 x 1 px that runs through the colour map from left to right."""
+    return _encode(Image.fromarray(palette(colormap)[None]))
+
+
+def data_address(png: bytes) -> str:
+    """The PNG as an address that a browser shows without asking anyone."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def composite(
+    picture: Image.Image,
+    grid: Float[np.ndarray, "rows cols"],
+    scale: Normalize,
+    colormap: str,
+    *,
+    opacity: float = 0.6,
+    smooth: bool = False,
+) -> Image.Image:
+    """The picture in its original size with the map over it, mixed as the browser mixes them.
+
+    Each axis is stretched by itself. `opacity` 0 to 1 is the map's part; `smooth` goes linearly from cell centre to
+    cell centre between the colours, as a browser enlarges, instead of showing cells.
+    """
+    tiny = Image.fromarray(coloured(grid, scale, colormap)).convert("RGB")
+    how = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
+    return Image.blend(picture.convert("RGB"), tiny.resize(picture.size, how), opacity)
+
+
+def _steps(grid: Float[np.ndarray, "*axes rows cols"], scale: Normalize) -> UInt8[np.ndarray, "*axes rows cols"]:
+    """Places on the scale as 0 to 255, by the colour maps' own rule: 256 steps of equal width, the top in the last."""
+    places = np.asarray(scale(grid))
+    steps: UInt8[np.ndarray, "*axes rows cols"] = np.minimum(places * BAR_STEPS, BAR_STEPS - 1).astype(np.uint8)
+    return steps
+
+
+def _encode(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
