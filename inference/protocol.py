@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from inference.trace.request import Request
-from inference.trace.session import ModelFacts, Session
+from inference.trace.session import AdapterFacts, ModelFacts, Session
+
+__all__ = ["AdapterFacts", "Engine", "Progress", "Stage"]
 
 Stage = Literal["waiting", "loading", "picture", "tokens", "rows"]
 
@@ -20,28 +22,6 @@ class Progress:
     total: int = 0
     text: str = ""
     """The answer so far, in stage `tokens`."""
-
-
-@dataclass(frozen=True)
-class AdapterFacts:
-    """What the files of an adapter say, read without torch.
-
-    `problems` are sentences; an adapter with any is listed and cannot be chosen. `towers`: "text", "vision" or both.
-    `layers`: numbers of the text layers touched; `sha256` of the weights file, in hex.
-    """
-
-    name: str
-    folder: str
-    kind: str = "LORA"
-    base: str = ""
-    rank: int = 0
-    alpha: float = 0.0
-    modules: tuple[str, ...] = ()
-    towers: tuple[str, ...] = ()
-    layers: tuple[int, ...] = ()
-    sha256: str = ""
-    description: str = ""
-    problems: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

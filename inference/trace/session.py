@@ -103,6 +103,8 @@ class Run:
     timings: Timings
     expected_logprob: float | None = None
     """Log-probability in nats, summed over its tokens, of the request's expected answer; None if none was given."""
+    thinking: str = ""
+    """The reasoning between <think> tags, without the tags; no part of `answer`."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,28 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
+class AdapterFacts:
+    """What the files of an adapter say, read without torch.
+
+    `problems` are sentences; an adapter with any is listed and cannot be chosen. `towers`: "text", "vision" or both.
+    `layers`: numbers of the text layers touched; `sha256` of the weights file, in hex.
+    """
+
+    name: str
+    folder: str
+    kind: str = "LORA"
+    base: str = ""
+    rank: int = 0
+    alpha: float = 0.0
+    modules: tuple[str, ...] = ()
+    towers: tuple[str, ...] = ()
+    layers: tuple[int, ...] = ()
+    sha256: str = ""
+    description: str = ""
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Session:
     """The runs of one request, in the order of its variants."""
 
@@ -137,6 +161,8 @@ class Session:
     """UTC, ISO 8601."""
     notes: tuple[str, ...] = ()
     """Sentences that the person should read: what was mapped, resized, left out."""
+    adapters: tuple[AdapterFacts, ...] = ()
+    """The adapters that took part, by name; without the folders they lie in."""
 
     def run(self, label: str) -> Run:
         """The run of the variant with that label.
