@@ -76,7 +76,10 @@ class Panel:
     token_text: str
     probability: str
     shares: list[float]
-    """Shares of the chosen row that went to picture, question, first token, rest; they sum to one. Empty without the token."""
+    """Shares of the chosen row that went to picture, question, first token, rest; they sum to one.
+
+    Empty if the variant has no such token.
+    """
     summary: str
     """One line: 'red' gives 34 % of its attention to the picture, 3 % to the first token."""
     map: str

@@ -34,6 +34,8 @@ def visible(text: str) -> str:
     Pieces of a character become `PIECE`, control characters their symbols, marks that turn the direction of writing
     a dotted circle, and a text of nothing the sign for an empty set, so that every token can be seen and clicked.
     """
+    if text.isascii() and text.isprintable() and text:
+        return text
     return "".join(_visible(char) for char in text) or "\N{EMPTY SET}"
 
 
@@ -95,15 +97,6 @@ def hover(token: Token, share: float) -> str:
     parts = [f"{quoted(token.text)}: {percent(share)} of its attention on the picture"]
     parts += [text for text in (probability(token.scores), runners_up(token.scores)) if text]
     return "; ".join(parts)
-
-
-def split_thinking(answer: str) -> tuple[str, str]:
-    """(reasoning, answer) of a text whose reasoning stands before `</think>`; no reasoning: ("", answer)."""
-    before, closed, after = answer.partition("</think>")
-    if closed:
-        return before.replace("<think>", "", 1).strip(), after.strip()
-    opening, opened, unfinished = answer.partition("<think>")
-    return (unfinished.strip(), opening.strip()) if opened else ("", answer.strip())
 
 
 def _chance(logprob: float) -> str:
