@@ -102,7 +102,8 @@ class Scene:
     def cell_px(self, thing: Thing) -> NDArray[np.int64]:
         """(rows, cols) of the token grid: how many pixels of each cell are the thing's."""
         blocks = self.mask(thing).reshape(CELLS, CELL_PX, CELLS, CELL_PX)
-        return blocks.sum(axis=(1, 3))
+        counts: NDArray[np.int64] = blocks.sum(axis=(1, 3))
+        return counts
 
     def painted_over(self, box_xyxy: Box) -> Image.Image:
         """The picture with a box filled with background."""
@@ -114,6 +115,10 @@ class Scene:
     def by_color(self, color: str) -> Thing:
         """The object of that colour. Raises StopIteration where there is none."""
         return next(thing for thing in self.objects if thing.color == color)
+
+    def without_pixels(self) -> "Scene":
+        """The same scene with nothing drawn yet."""
+        return replace(self)
 
     def without_mark(self) -> "Scene":
         """The same scene, its corners empty."""
@@ -192,7 +197,7 @@ def _cover(thing: Thing) -> tuple[NDArray[np.float32], Box]:
         for u, v in _outline(thing.shape, round(thing.turn, 6))
     ]
     ImageDraw.Draw(stencil).polygon(points, fill=255)
-    return np.asarray(stencil.reduce(_SUPERSAMPLE), np.float32) / 255, box
+    return np.asarray(stencil.reduce(_SUPERSAMPLE), np.float32) / np.float32(255), box
 
 
 @lru_cache(maxsize=4096)
