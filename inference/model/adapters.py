@@ -1,0 +1,157 @@
+"""LoRA adapters on one model: loaded whole or not at all, off unless switched on, the base untouched.
+
+An adapter is loaded when it is first asked for and stays. Nothing of a stranger's config reaches the library but
+numbers that were checked: modules, ranks and alphas are named one by one. Knows no request and holds no lock: the
+engine's lock is round every call.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from inference.catalog import WEIGHTS_FILE, AdapterFiles, UnusableError, read_files
+from inference.errors import AdapterError
+from inference.model.fit import Fit, fit_adapter
+from inference.protocol import AdapterFacts
+
+
+class AdapterBank:
+    """The adapters of one model. Outside of `active` the model is the base, bit for bit."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._linears = {
+            name: tuple(module.weight.shape)
+            for name, module in model.named_modules()
+            if isinstance(module, torch.nn.Linear)
+        }
+        self._loaded: dict[tuple[str, str], str] = {}
+        self._notes: dict[str, str] = {}
+        self._count = 0
+
+    def fit_problem(self, facts: AdapterFacts) -> str:
+        """What keeps this adapter from fitting the model, as a sentence; empty if it fits."""
+        try:
+            fit_adapter(facts.name, _read(facts), self._linears)
+        except AdapterError as error:
+            return str(error)
+        return ""
+
+    def load(self, facts: AdapterFacts) -> str:
+        """Puts the adapter onto the model, switched off, unless it is there; what the person should know of it.
+
+        Raises:
+            AdapterError: it does not fit, or is damaged; the model is as it was.
+        """
+        key = (facts.folder, facts.sha256)
+        if key not in self._loaded:
+            self._count += 1
+            inner = f"adapter_{self._count}"
+            self._notes[inner] = self._inject(inner, facts)
+            self._loaded[key] = inner
+        return self._notes[self._loaded[key]]
+
+    @contextmanager
+    def active(self, chosen: Sequence[tuple[AdapterFacts, float]]) -> Iterator[None]:
+        """The model with these loaded adapters on, each at its scale, until the block ends, however it ends.
+
+        An adapter at scale 0 is left out, so that it is the base exactly, whatever its kind.
+        """
+        scales = {self._loaded[facts.folder, facts.sha256]: scale for facts, scale in chosen if scale != 0}
+        layers = self._layers()
+        before = [(layer, dict(layer.scaling)) for layer in layers]
+        try:
+            for layer in layers if scales else ():
+                layer.set_adapter(list(scales))
+                layer.enable_adapters(True)
+                layer.scaling.update(
+                    {name: layer.scaling[name] * scales[name] for name in scales if name in layer.scaling}
+                )
+            yield
+        finally:
+            for layer, scaling in before:
+                layer.scaling.update(scaling)
+                layer.enable_adapters(False)
+
+    def _layers(self) -> list[Any]:
+        return [module for module in self._model.modules() if isinstance(module, LoraLayer)]
+
+    def _inject(self, inner: str, facts: AdapterFacts) -> str:
+        files = _read(facts)
+        fit = fit_adapter(facts.name, files, self._linears)
+        weights = _read_weights(facts, fit)
+        try:
+            inject_adapter_in_model(_config(files, fit), self._model, inner)
+            report = set_peft_model_state_dict(self._model, weights, inner)
+            missing = [key for key in report.missing_keys if inner in key]
+            if missing or report.unexpected_keys:
+                raise AdapterError(
+                    "an adapter whose weights all fit",
+                    f"{facts.name} with {len(missing)} missing and {len(report.unexpected_keys)} unknown, such as "
+                    f"{[*missing, *report.unexpected_keys][0]}",
+                    "save the adapter again",
+                )
+        except BaseException:
+            self._remove(inner)
+            raise
+        finally:
+            # The library leaves its config on the model and warns of it at the next adapter.
+            vars(self._model).pop("peft_config", None)
+        for layer in self._layers():
+            layer.enable_adapters(False)
+        self._model.eval()
+        return fit.renamed
+
+    def _remove(self, inner: str) -> None:
+        """Takes all that was put in under this name out again, and the wrappers that then hold nothing."""
+        for name, module in list(self._model.named_modules()):
+            if not isinstance(module, LoraLayer):
+                continue
+            module.delete_adapter(inner)
+            if not module.r:
+                parent, _, child = name.rpartition(".")
+                setattr(self._model.get_submodule(parent), child, module.get_base_layer())
+            else:
+                module.enable_adapters(False)
+
+
+def _read(facts: AdapterFacts) -> AdapterFiles:
+    try:
+        return read_files(Path(facts.folder))
+    except UnusableError as error:
+        raise AdapterError("a whole adapter", f"{facts.name}: {error}", "save it again") from error
+
+
+def _read_weights(facts: AdapterFacts, fit: Fit) -> dict[str, torch.Tensor]:
+    try:
+        raw = load_file(str(Path(facts.folder) / WEIGHTS_FILE))
+    except (OSError, SafetensorError) as error:
+        raise AdapterError("readable weights", f"{facts.name}, whose file is damaged", "save it again") from error
+    for key, tensor in raw.items():
+        if not tensor.is_floating_point() or not math.isfinite(float(tensor.float().abs().sum())):
+            raise AdapterError("weights that are finite numbers", f"others in {facts.name}, {key}", "train it again")
+    return {fit.keys[key]: tensor for key, tensor in raw.items()}
+
+
+def _config(files: AdapterFiles, fit: Fit) -> LoraConfig:
+    """A fresh config that holds numbers alone, with every module named in full."""
+    return LoraConfig(
+        r=max(fit.ranks.values()),
+        lora_alpha=1,
+        target_modules=sorted(fit.ranks),
+        rank_pattern=dict(fit.ranks),
+        alpha_pattern=dict(fit.alphas),
+        lora_dropout=0.0,
+        use_rslora=bool(files.config.get("use_rslora")),
+        use_dora=bool(files.config.get("use_dora")),
+        lora_bias=bool(files.config.get("lora_bias")),
+        inference_mode=True,
+    )

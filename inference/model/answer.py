@@ -1,0 +1,132 @@
+"""One variant's run: prompt in, answer, scores and attention rows out. Whichever adapters are on is not its affair."""
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from inference.model.capture import Recorder, capturing
+from inference.model.decode import Conversation, Logits, force_answer, stop_ids, write_answer
+from inference.model.load import LoadedModel
+from inference.model.pictures import Pixels
+from inference.model.prompt import Prompt, encode_text
+from inference.model.scores import score_token, split_thinking, strip_tags, sum_logprob
+from inference.protocol import Progress
+from inference.trace.request import Keep, Part, Request, Variant
+from inference.trace.session import ImageSpan, Run, Scores, Timings, Token, Trace
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is the same for all variants of one request."""
+
+    loaded: LoadedModel
+    request: Request
+    prompt: Prompt
+    pixels: Pixels | None
+    images: tuple[ImageSpan, ...]
+
+
+@dataclass
+class _Answer:
+    """What was written so far, token by token."""
+
+    ids: list[int] = field(default_factory=list)
+    scores: list[Scores] = field(default_factory=list)
+    finish: str = "length"
+
+
+def answer(task: Task, variant: Variant, *, adapter_s: float) -> Generator[Progress, None, Run]:
+    """Progress of one variant's run, and at last the run; closing it stops within one token and frees what it held."""
+    label, request = variant.label, task.request
+    conversation = Conversation(task.loaded, task.prompt.ids, task.pixels)
+    positions = _prompt_positions(task.prompt, request.keep)
+    started = time.perf_counter()
+    with capturing(task.loaded.model, from_position=len(task.prompt.ids) - 1, positions=positions) as recorder:
+        yield Progress("picture" if task.pixels else "tokens", label, 0, request.generation.max_new_tokens)
+        first = conversation.read_prompt()
+        written = yield from _write(task, conversation, first, label)
+    tokens_s = time.perf_counter() - started
+    yield Progress("rows", label, len(written.ids), len(written.ids), _text(task, written.ids))
+    started = time.perf_counter()
+    parts = split_thinking([_text(task, [token]) for token in written.ids], opened=task.prompt.opens_thinking)
+    trace = _trace(task, written, parts, positions, recorder)
+    rows_s = time.perf_counter() - started
+    expected = _expected_logprob(task, conversation, first)
+    thinking, said = _split(task, written.ids, parts)
+    return Run(variant, said, written.finish, trace, Timings(adapter_s, tokens_s, rows_s), expected, thinking)
+
+
+def token_budget(task: Task) -> tuple[int, int]:
+    """At most how many tokens' rows are kept, and how many keys there are at most."""
+    request, prompt = task.request, task.prompt
+    written = request.generation.max_new_tokens
+    if request.forced_answer is not None:
+        written = len(encode_text(task.loaded.processor, request.forced_answer))
+    kept = written if request.keep.answer or request.keep.thinking else 0
+    return kept + len(_prompt_positions(prompt, request.keep)), len(prompt.ids) + written
+
+
+def _write(task: Task, conversation: Conversation, first: Logits, label: str) -> Generator[Progress, None, _Answer]:
+    request, written = task.request, _Answer()
+    if request.forced_answer is not None:
+        ids = encode_text(task.loaded.processor, request.forced_answer)
+        logits = force_answer(conversation, first, ids)
+        written = _Answer(ids, [_score(task, row, token) for row, token in zip(logits, ids, strict=True)], "forced")
+        yield Progress("tokens", label, len(ids), len(ids), request.forced_answer)
+        return written
+    limit = request.generation.max_new_tokens
+    for token, logits in write_answer(conversation, first, request.generation, stop_ids(task.loaded)):
+        written.ids.append(token)
+        written.scores.append(_score(task, logits[-1], token))
+        yield Progress("tokens", label, len(written.ids), limit, _text(task, written.ids))
+    written.finish = "length" if len(written.ids) == limit else "stop"
+    return written
+
+
+def _trace(task: Task, written: _Answer, parts: Sequence[Part], positions: Sequence[int], recorder: Recorder) -> Trace:
+    prompt, keep = task.prompt, task.request.keep
+    start, stop = prompt.question_span
+    tokens = [
+        Token(prompt.ids[at], _text(task, [prompt.ids[at]]), at, at, "question" if start <= at < stop else "prompt")
+        for at in positions
+    ]
+    for index, (token, scores, part) in enumerate(zip(written.ids, written.scores, parts, strict=True)):
+        if keep.thinking if part == "thinking" else keep.answer:
+            at = len(prompt.ids) + index
+            tokens.append(Token(token, _text(task, [token]), at, at - 1, part, scores))
+    rows = recorder.rows([token.row_at for token in tokens], keys=len(prompt.ids) + len(written.ids))
+    return Trace(tuple(tokens), rows, task.images, prompt.question_span)
+
+
+def _prompt_positions(prompt: Prompt, keep: Keep) -> range:
+    if keep.prompt:
+        return range(len(prompt.ids))
+    return range(*prompt.question_span) if keep.question else range(0)
+
+
+def _expected_logprob(task: Task, conversation: Conversation, first: Logits) -> float | None:
+    if task.request.expected_answer is None:
+        return None
+    ids = encode_text(task.loaded.processor, task.request.expected_answer)
+    conversation.rewind()
+    return sum_logprob(force_answer(conversation, first, ids), ids)
+
+
+def _split(task: Task, ids: Sequence[int], parts: Sequence[Part]) -> tuple[str, str]:
+    """The reasoning and the answer as texts."""
+    thinking = [token for token, part in zip(ids, parts, strict=True) if part == "thinking"]
+    said = [token for token, part in zip(ids, parts, strict=True) if part == "answer"]
+    return strip_tags(_text(task, thinking)), _text(task, said).strip()
+
+
+def _score(task: Task, logits: torch.Tensor, token: int) -> Scores:
+    return score_token(logits, token, lambda other: _text(task, [other]))
+
+
+def _text(task: Task, ids: Sequence[int]) -> str:
+    text: str = task.loaded.processor.tokenizer.decode(
+        list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+    )
+    return text

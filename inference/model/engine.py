@@ -1,0 +1,216 @@
+"""Request in, session out: the order of a run, under the one lock round switching and answering.
+
+The loaded model and the list of adapters are given; knows no page and no process boundary.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from inference.errors import AdapterError, SettingsError
+from inference.model.adapters import AdapterBank
+from inference.model.answer import Task, answer, token_budget
+from inference.model.load import LoadedModel, read_facts
+from inference.model.pictures import Bounds, Pixels, choose_bounds, prepare_pictures
+from inference.model.prompt import Prompt, build_prompt
+from inference.protocol import Progress
+from inference.settings import Settings
+from inference.trace.geometry import find_images
+from inference.trace.request import Request, Variant, check_request
+from inference.trace.session import AdapterFacts, ImageSpan, ModelFacts, Run, Session
+
+WAITING_S = 0.2
+_ROW_BYTES = 4
+
+
+class ModelEngine:
+    """Answers requests with one model, one at a time.
+
+    `catalog` tells which adapters there are now; `aliases` are other names that adapters know the model by.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        settings: Settings,
+        catalog: Callable[[], tuple[AdapterFacts, ...]],
+        *,
+        aliases: tuple[str, ...] = (),
+    ) -> None:
+        self._loaded = loaded
+        self._settings = settings
+        self._catalog = catalog
+        self._names = {_last_name(name) for name in (loaded.name, _source_name(loaded), *aliases)}
+        self._bank = AdapterBank(loaded.model)
+        self._facts = read_facts(loaded)
+        self._lock = threading.Lock()
+        self._problems: dict[tuple[str, str], str] = {}
+
+    def facts(self) -> ModelFacts:
+        """The facts of the model."""
+        return self._facts
+
+    def adapters(self) -> tuple[AdapterFacts, ...]:
+        """All adapters found; those that do not fit this model have a problem that says so."""
+        return tuple(self._with_fit(facts) for facts in self._catalog())
+
+    def run(self, request: Request) -> Generator[Progress | Session, None, None]:
+        """Progress, then exactly one session; waits for its turn, and stops within one token when it is closed.
+
+        Raises:
+            VisualizerError: what was asked cannot be done; the engine is as it was before.
+        """
+        check_request(request, self._settings.limits())
+        chosen = [self._find(variant) for variant in request.variants]
+        while not self._lock.acquire(timeout=WAITING_S):
+            yield Progress("waiting")
+        try:
+            yield from self._answer(request, chosen)
+        except torch.OutOfMemoryError as error:
+            raise SettingsError(
+                "a question that fits into the device's memory",
+                "one that does not",
+                "lower max_pixels or the number of answer tokens",
+            ) from error
+        finally:
+            self._lock.release()
+
+    def _answer(
+        self, request: Request, chosen: Sequence[list[tuple[AdapterFacts, float]]]
+    ) -> Generator[Progress | Session, None, None]:
+        task = self._prepare(request)
+        notes = _request_notes(request, task, self._loaded)
+        runs: list[Run] = []
+        for variant, adapters in zip(request.variants, chosen, strict=True):
+            started = time.perf_counter()
+            notes += [note for facts, _ in adapters for note in self._load(facts)]
+            with self._bank.active(adapters):
+                run = yield from answer(task, variant, adapter_s=time.perf_counter() - started)
+            runs.append(run)
+            notes += _run_notes(run)
+        facts = {facts.name: replace(facts, folder="") for adapters in chosen for facts, _ in adapters}
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        # The same note from two variants is told once.
+        unique = tuple(dict.fromkeys(notes))
+        yield Session(request, self._facts, tuple(runs), created, unique, tuple(facts.values()))
+
+    def _prepare(self, request: Request) -> Task:
+        owner = self._owner_bounds()
+        bounds = choose_bounds(self._loaded, (request.min_pixels, request.max_pixels), owner)
+        pixels = prepare_pictures(self._loaded, request.images, bounds)
+        counts = [] if pixels is None else pixels.token_counts(self._facts.merge)
+        prompt = build_prompt(
+            self._loaded.processor,
+            question=request.question,
+            system_prompt=request.system_prompt,
+            tools_json=request.tools_json,
+            picture_tokens=counts,
+        )
+        task = Task(self._loaded, request, prompt, pixels, self._find_images(request, prompt, pixels))
+        self._check_room(task)
+        return task
+
+    def _find_images(self, request: Request, prompt: Prompt, pixels: Pixels | None) -> tuple[ImageSpan, ...]:
+        config = self._loaded.model.config
+        return find_images(
+            np.asarray(prompt.ids),
+            np.zeros((0, 3), np.int64) if pixels is None else pixels.grids(),
+            merge=self._facts.merge,
+            patch_px=self._facts.patch_px,
+            vision_start_id=config.vision_start_token_id,
+            vision_end_id=config.vision_end_token_id,
+            image_token_id=config.image_token_id,
+            original_whs=[(picture.width, picture.height) for picture in request.images],
+        )
+
+    def _check_room(self, task: Task) -> None:
+        """Refuses what the model cannot read to its end, and rows that would not fit into memory."""
+        kept, length = token_budget(task)
+        most = self._loaded.text_config.max_position_embeddings
+        if length > most:
+            raise SettingsError(
+                f"at most {most:,} tokens of pictures, text and answer", f"{length:,}", "lower max_pixels or shorten it"
+            )
+        size = kept * length * self._facts.layers * self._facts.heads * _ROW_BYTES * len(task.request.variants)
+        if size > self._settings.rows_gb * 1e9:
+            raise SettingsError(
+                f"attention rows of at most {self._settings.rows_gb:g} GB",
+                f"up to {size / 1e9:.1f} GB for {kept} tokens",
+                "keep fewer tokens, lower max_pixels, or choose fewer variants",
+            )
+
+    def _owner_bounds(self) -> Bounds | None:
+        least, most = self._settings.min_pixels, self._settings.max_pixels
+        if least is None and most is None:
+            return None
+        own = choose_bounds(self._loaded, (None, None))
+        return choose_bounds(self._loaded, (least, own.max_pixels if most is None else most))
+
+    def _find(self, variant: Variant) -> list[tuple[AdapterFacts, float]]:
+        known = {facts.name: facts for facts in self._catalog()}
+        for adapter in variant.adapters:
+            if adapter.name not in known:
+                raise AdapterError(
+                    f"an adapter among {', '.join(sorted(known)) or 'none'}", repr(adapter.name), "choose one of these"
+                )
+            if problems := known[adapter.name].problems:
+                raise AdapterError("an adapter without faults", f"{adapter.name}: {problems[0]}", "choose another one")
+        return [(known[adapter.name], adapter.scale) for adapter in variant.adapters]
+
+    def _load(self, facts: AdapterFacts) -> list[str]:
+        notes = [self._bank.load(facts)]
+        if facts.base and _last_name(facts.base) not in self._names:
+            notes.append(
+                f"{facts.name} says it was trained on {_last_name(facts.base)}; all its weights fit this model."
+            )
+        return [note for note in notes if note]
+
+    def _with_fit(self, facts: AdapterFacts) -> AdapterFacts:
+        if facts.problems:
+            return facts
+        key = (facts.folder, facts.sha256)
+        if key not in self._problems:
+            self._problems[key] = self._bank.fit_problem(facts)
+        return replace(facts, problems=(self._problems[key],)) if self._problems[key] else facts
+
+
+def _source_name(loaded: LoadedModel) -> str:
+    return str(getattr(loaded.model.config, "_name_or_path", ""))
+
+
+def _last_name(name: str) -> str:
+    """The part that a model keeps when it is copied: without owner, folder and revision."""
+    return name.partition("#")[0].rstrip("/").rpartition("/")[2].lower()
+
+
+def _request_notes(request: Request, task: Task, loaded: LoadedModel) -> list[str]:
+    notes = [f"{picture.name}: {note}." for picture in request.images for note in picture.notes]
+    for picture, span in zip(request.images, task.images, strict=True):
+        if span.resized_wh != span.original_wh:
+            was, now = (" x ".join(map(str, wh)) for wh in (span.original_wh, span.resized_wh))
+            notes.append(f"{picture.name}: the model saw {now} px of the {was} px.")
+    if not request.images:
+        notes.append("The question came without a picture, so there is no map.")
+    if loaded.dtype != torch.float32:
+        notes.append(
+            f"The model ran in {str(loaded.dtype).removeprefix('torch.')} (8 to 11 bits): differences of less than "
+            "about 0.01 between rows mean nothing."
+        )
+    return notes
+
+
+def _run_notes(run: Run) -> list[str]:
+    notes = []
+    if run.finish == "length":
+        notes.append(f"{run.variant.label}: the answer was cut at the limit of answer tokens.")
+    if run.thinking and not run.answer:
+        notes.append(f"{run.variant.label}: there is reasoning and no answer.")
+    if not all(math.isfinite(token.scores.logprob) for token in run.trace.tokens if token.scores):
+        notes.append(f"{run.variant.label}: some probabilities are not finite numbers.")
+    return notes
