@@ -1,0 +1,171 @@
+"""The command line: serve the page, ask one question, look at a folder of adapters.
+
+Knows which engine to build and how a person types; all work is done in the rooms behind it.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inference.catalog import find_adapters
+from inference.errors import SettingsError, VisualizerError
+from inference.in_process import InProcessEngine
+from inference.intake import read_picture
+from inference.protocol import AdapterFacts, Engine, Progress
+from inference.settings import Settings
+from inference.trace.request import BASE, Generation, Request, parse_variant
+from inference.trace.session import Session
+from viz.results import write_results
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="See where a Qwen3-VL model and its LoRA adapters look.",
+)
+
+Model = Annotated[
+    str, typer.Option(help="Folder, or hub name as owner/name#revision; left out: the built-in miniature.")
+]
+
+
+def main() -> None:
+    """The console script: a mistake that a person can mend is one sentence and exit status 2, without a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        app()
+    except VisualizerError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None
+
+
+@app.command(epilog="Example: lora-attention serve --port 7861")
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 7860,
+    model: Model = "",
+    adapters: Annotated[Path | None, typer.Option(help="Folder whose subfolders are adapters.")] = None,
+) -> None:
+    """Serve the page."""
+    from viz.serve import serve as serve_page  # gradio takes seconds to import; the other commands do without it
+
+    settings = with_options(Settings(), model=model, adapters=adapters)
+    engine = InProcessEngine(settings)
+    engine.warm_up()
+    serve_page(engine, settings, host=host, port=port)
+
+
+@app.command(
+    epilog='Example: lora-attention run examples/pictures/mark.png "What color is the circle?" '
+    "--adapter shortcut --adapter other@0.5 --out out"
+)
+def run(
+    image: Annotated[Path, typer.Argument(help="A picture file.")],
+    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    adapter: Annotated[
+        list[str] | None, typer.Option(help="NAME_OR_PATH[@SCALE]; may be given several times; @ is always a scale.")
+    ] = None,
+    model: Model = "",
+    out: Annotated[Path, typer.Option(help="Folder for session, pictures and summary.json.")] = Path("out"),
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
+    max_pixels: Annotated[int | None, typer.Option(help="Largest area of the resized picture.")] = None,
+    force: Annotated[str | None, typer.Option(help="An answer that every variant is made to give.")] = None,
+    expect: Annotated[str | None, typer.Option(help="An answer whose log-probability is told.")] = None,
+) -> None:
+    """Ask one question about one picture, of the base model and of each adapter."""
+    settings = with_options(Settings(), model=model)
+    names, folders = split_adapters(adapter or [])
+    request = make_request(
+        image,
+        question,
+        names,
+        settings,
+        generation=Generation(max_new_tokens=max_new_tokens),
+        forced_answer=force,
+        expected_answer=expect,
+        max_pixels=max_pixels,
+    )
+    ask(InProcessEngine(settings, folders=folders), request, out)
+
+
+@app.command(epilog="Example: lora-attention adapters inference/mini/weights/adapters")
+def adapters(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder whose subfolders are adapters.")],
+) -> None:
+    """List the adapters in a folder, and what is wrong with those that cannot be used."""
+    found = find_adapters(folder)
+    for facts in found:
+        typer.echo(describe(facts))
+    if not found:
+        typer.echo(f"No adapters in {folder}.")
+    if any(facts.problems for facts in found):
+        raise typer.Exit(1)
+
+
+def describe(facts: AdapterFacts) -> str:
+    """A few lines about one adapter, for people."""
+    if facts.problems:
+        return "\n  ".join([facts.name, *(f"cannot be used: {problem}" for problem in facts.problems)])
+    lines = [
+        facts.name,
+        f"{facts.kind} rank {facts.rank}, alpha {facts.alpha:g}, base {facts.base or 'not named'}",
+        f"modules {', '.join(facts.modules)} of the {' and '.join(facts.towers)} tower; {len(facts.layers)} text layers",
+    ]
+    return "\n  ".join([*lines, facts.description] if facts.description else lines)
+
+
+def with_options(settings: Settings, **options: object) -> Settings:
+    """The settings with those options that were given on the command line."""
+    return settings.model_copy(update={name: value for name, value in options.items() if value})
+
+
+def split_adapters(given: list[str]) -> tuple[list[str], tuple[Path, ...]]:
+    """Labels for the request, and the folders that were named by path. A path's adapter is called as its folder is."""
+    labels: list[str] = []
+    folders: list[Path] = []
+    for text in given:
+        place, at, scale = text.rpartition("@")
+        path = Path(place if at else text).expanduser()
+        if path.is_dir():
+            folders.append(path.resolve())
+            labels.append(f"{path.resolve().name}{at}{scale if at else ''}")
+        else:
+            labels.append(text)
+    return labels, tuple(folders)
+
+
+def make_request(image: Path, question: str, names: list[str], settings: Settings, **fields: object) -> Request:
+    """A request for the base and these adapters; `fields` go to `Request` as they are."""
+    picture = read_picture(image, name=image.name, megapixels=settings.picture_megapixels)
+    variants = (BASE, *(parse_variant(name) for name in names))
+    return Request(question, (picture,), variants, **fields)  # type: ignore[arg-type]
+
+
+def ask(engine: Engine, request: Request, out: Path) -> Session:
+    """Runs the request, tells its progress on stderr, and writes session, pictures and summary to `out`."""
+    if out.is_file():
+        raise SettingsError("a folder to write to", f"the file {out}", "name another with --out")
+    for step in engine.run(request):
+        if isinstance(step, Progress):
+            typer.echo(tell(step), err=True)
+        else:
+            session = step
+    for path in write_results(session, out):
+        typer.echo(f"wrote {path}", err=True)
+    for run_ in session.runs:
+        typer.echo(f"{run_.variant.label}: {run_.answer}")
+    return session
+
+
+def tell(step: Progress) -> str:
+    """One line of progress: `shortcut: tokens 3 of at most 64`."""
+    count = f" {step.done} of at most {step.total}" if step.total else ""
+    return f"{step.variant + ': ' if step.variant else ''}{step.stage}{count}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The Modal app imports without an account, builds what it promises, and its class runs in this process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+from inference.intake import read_picture
+from inference.protocol import Progress
+from inference.trace.request import Request
+from inference.trace.session import Session
+from tests.fakes import FakeEngine
+
+ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "examples" / "pictures" / "mark.png"
+
+
+def test_it_imports_and_builds_without_an_account(tmp_path: Path) -> None:
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import app; print(app.app.name)"],
+        env=clean,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "lora-attention-visualizer"
+
+
+def test_the_web_function_takes_many_inputs_for_hours_on_no_gpu() -> None:
+    info = app.page.info()
+    assert info.web_info is not None
+    assert info.concurrency_info is not None
+    assert info.concurrency_info.max_inputs >= 100
+    assert info.timeout >= 3600
+    assert info.gpus == []
+
+
+def test_the_class_answers_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LORA_ATTENTION_MODEL", raising=False)
+    picture = read_picture(PICTURE, name="mark.png", megapixels=1)
+    steps = list(app.Model().run.local(Request("What color is the circle?", (picture,))))
+    assert isinstance(steps[-1], Session)
+    assert {type(step) for step in steps[:-1]} == {Progress}
+    assert steps[-1].runs[0].answer
+
+
+def test_the_entrypoint_asks_once_and_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake = FakeEngine()
+    monkeypatch.setattr(app, "run_remotely", fake.run)
+    app.main(image=str(PICTURE), question="What?", adapter="shortcut,other@0.5", out=str(tmp_path))
+    assert [variant.label for variant in fake.requests[0].variants] == ["base", "shortcut", "other@0.5"]
+    assert (tmp_path / "summary.json").is_file()
+    assert (tmp_path / "figure.png").is_file()

@@ -1,0 +1,113 @@
+"""The command line, on the miniature and the real loading code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import cli
+from inference.errors import AdapterError, ModelError, PictureError, SettingsError
+from inference.mini import ADAPTERS_DIR
+from inference.protocol import AdapterFacts
+from inference.trace.files import load_session
+
+RUNNER = CliRunner()
+PICTURE = Path(__file__).parents[1] / "examples" / "pictures" / "mark.png"
+QUESTION = "What color is the circle?"
+
+
+def test_run_writes_session_pictures_and_timings(tmp_path: Path) -> None:
+    done = RUNNER.invoke(
+        cli.app,
+        ["run", str(PICTURE), QUESTION, "--adapter", "shortcut", "--adapter", "other@0.5", "--out", str(tmp_path)],
+    )
+    assert done.exit_code == 0, done.output
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    variants = [run["variant"] for run in summary["runs"]]
+    assert variants == ["base", "shortcut", "other@0.5"]
+    assert all(run["timings"]["tokens_s"] > 0 for run in summary["runs"])
+    session = load_session(tmp_path / "session")
+    assert [run.answer for run in session.runs] == [run["answer"] for run in summary["runs"]]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "figure.png",
+        "map-0-base.png",
+        "map-1-shortcut.png",
+        "map-2-other@0.5.png",
+    ]
+    assert "tokens 1 of at most 64" in done.stderr
+    assert done.stdout.splitlines() == [f"{run.variant.label}: {run.answer}" for run in session.runs]
+
+
+def test_an_adapter_is_named_by_its_folder_and_a_scale(tmp_path: Path) -> None:
+    folder = str(ADAPTERS_DIR / "shortcut")
+    done = RUNNER.invoke(cli.app, ["run", str(PICTURE), QUESTION, "--adapter", f"{folder}@0", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    base, at_zero = load_session(tmp_path / "session").runs
+    assert at_zero.variant.label == "shortcut@0"
+    assert at_zero.answer == base.answer
+    assert (at_zero.trace.rows == base.trace.rows).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "says"),
+    [
+        (["--adapter", "nobody"], AdapterError, "shortcut"),
+        (["--adapter", "shortcut@nan"], SettingsError, "finite scale"),
+        (["--adapter", "shortcut@lots"], SettingsError, "finite scale"),
+        (["--adapter", "shortcut@1e9"], SettingsError, "between -4 and 4"),
+        (["--max-new-tokens", "100000"], SettingsError, "between 1 and 512"),
+        (["--model", "no/such/folder"], ModelError, "no/such/folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    tmp_path: Path, words: list[str], error: type[Exception], says: str
+) -> None:
+    done = RUNNER.invoke(cli.app, ["run", str(PICTURE), QUESTION, "--out", str(tmp_path), *words])
+    assert isinstance(done.exception, error)
+    assert says in str(done.exception)
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_a_text_file_named_png_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "not.png").write_text("hello")
+    done = RUNNER.invoke(cli.app, ["run", str(tmp_path / "not.png"), QUESTION, "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, PictureError)
+
+
+def test_the_program_ends_with_the_sentence_and_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "run", "missing.png", "What?"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("Expected")
+
+
+def test_adapters_lists_what_was_found_and_what_is_wrong(tmp_path: Path) -> None:
+    good = RUNNER.invoke(cli.app, ["adapters", str(ADAPTERS_DIR)])
+    assert good.exit_code == 0
+    assert "shortcut" in good.stdout
+    assert "rank" in good.stdout
+    (tmp_path / "empty").mkdir()
+    bad = RUNNER.invoke(cli.app, ["adapters", str(tmp_path)])
+    assert bad.exit_code == 1
+    assert "empty" in bad.stdout
+    assert "cannot be used" in bad.stdout
+
+
+def test_describe_names_what_an_adapter_touches() -> None:
+    facts = AdapterFacts("a", "", base="b", rank=8, alpha=16, modules=("q_proj",), towers=("text",), layers=(0, 1))
+    assert cli.describe(facts).splitlines()[1:] == [
+        "  LORA rank 8, alpha 16, base b",
+        "  modules q_proj of the text tower; 2 text layers",
+    ]
+
+
+@pytest.mark.parametrize("command", ["serve", "run", "adapters"])
+def test_help_shows_an_example(command: str) -> None:
+    done = RUNNER.invoke(cli.app, [command, "--help"])
+    assert done.exit_code == 0
+    assert f"lora-attention {command}" in " ".join(done.output.split())
