@@ -13,11 +13,11 @@ import modal
 from cli import ask, make_request
 from inference.catalog import find_adapters
 from inference.in_process import InProcessEngine
-from inference.protocol import AdapterFacts, Progress
+from inference.protocol import Progress
 from inference.remote import RemoteEngine
 from inference.settings import Settings
 from inference.trace.request import Request
-from inference.trace.session import Session
+from inference.trace.session import AdapterFacts, Session
 
 HERE = Path(__file__).parent
 HOUR_S = 3600
@@ -57,7 +57,7 @@ class Model:
     @modal.enter()
     def load(self) -> None:
         self.engine = InProcessEngine(Settings())
-        self.engine.load()
+        self.engine.warm_up()
 
     @modal.method()
     def run(self, request: Request) -> Generator[Progress | Session, None, None]:

@@ -14,10 +14,10 @@ from inference.catalog import find_adapters
 from inference.errors import SettingsError, VisualizerError
 from inference.in_process import InProcessEngine
 from inference.intake import read_picture
-from inference.protocol import AdapterFacts, Engine, Progress
+from inference.protocol import Engine, Progress
 from inference.settings import Settings
 from inference.trace.request import BASE, Generation, Request, parse_variant
-from inference.trace.session import Session
+from inference.trace.session import AdapterFacts, Session
 from viz.results import write_results
 
 app = typer.Typer(
@@ -113,7 +113,7 @@ def describe(facts: AdapterFacts) -> str:
     lines = [
         facts.name,
         f"{facts.kind} rank {facts.rank}, alpha {facts.alpha:g}, base {facts.base or 'not named'}",
-        f"modules {', '.join(facts.modules)} of the {' and '.join(facts.towers)} tower; {len(facts.layers)} text layers",
+        f"modules {', '.join(facts.modules)} ({' and '.join(facts.towers)} tower), {len(facts.layers)} text layers",
     ]
     return "\n  ".join([*lines, facts.description] if facts.description else lines)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Generator
 
-from inference.protocol import AdapterFacts, Progress
+from inference.protocol import Progress
 from inference.trace.request import Request
-from inference.trace.session import ModelFacts, Session
+from inference.trace.session import AdapterFacts, ModelFacts, Session
 
 
 class RemoteEngine:

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 import cli
 from inference.errors import AdapterError, ModelError, PictureError, SettingsError
 from inference.mini import ADAPTERS_DIR
-from inference.protocol import AdapterFacts
 from inference.trace.files import load_session
+from inference.trace.session import AdapterFacts
 
 RUNNER = CliRunner()
 PICTURE = Path(__file__).parents[1] / "examples" / "pictures" / "mark.png"
@@ -102,7 +102,7 @@ def test_describe_names_what_an_adapter_touches() -> None:
     facts = AdapterFacts("a", "", base="b", rank=8, alpha=16, modules=("q_proj",), towers=("text",), layers=(0, 1))
     assert cli.describe(facts).splitlines()[1:] == [
         "  LORA rank 8, alpha 16, base b",
-        "  modules q_proj of the text tower; 2 text layers",
+        "  modules q_proj (text tower), 2 text layers",
     ]
 
 
