@@ -28,6 +28,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_ASPECT = 200
 """Longest side over shortest. Source: MAX_RATIO of qwen_vl_utils.vision_process, which refuses what lies above."""
 
+MAX_MEGAPIXELS = 200
+"""What no owner of an installation can go beyond."""
+
 _SIGNATURES: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"\x89PNG\r\n\x1a\n", PngImageFile),
     (b"\xff\xd8\xff", JpegImageFile),
@@ -112,6 +115,23 @@ def picture_from_array(
         )
     _check_size((pixels.shape[1], pixels.shape[0]), megapixels)
     return _finish(_from_numbers(pixels.squeeze(2) if pixels.ndim == 3 and channels == 1 else pixels), shown)
+
+
+def check_png(png: bytes, width: int, height: int) -> None:
+    """Refuses bytes that are not a whole 8-bit RGB PNG of that size, as `Picture.png` is.
+
+    Raises:
+        PictureError: something else.
+    """
+    expected = f"a whole RGB picture of {width} x {height} px"
+    _check_size((width, height), MAX_MEGAPIXELS)
+    try:
+        with PngImageFile(io.BytesIO(png)) as image:
+            if (image.mode, image.size) != ("RGB", (width, height)):
+                raise PictureError(expected, f"one of {image.width} x {image.height} px, {image.mode}", _CHOOSE_ANOTHER)
+            image.load()
+    except (Image.DecompressionBombError, *_BROKEN) as error:
+        raise PictureError(expected, "a damaged picture", _CHOOSE_ANOTHER) from error
 
 
 def _read_file(path: Path, shown: str) -> bytes:
