@@ -42,7 +42,7 @@ def layer_head_figure(session: Session, choice: Choice) -> Figure:
                 write(figure, left_in, _BOTTOM_IN + height_in - 0.2 - 0.16 * line, text, size=8, color=FAINT)
     _write_header(figure, seen, choice, total_in)
     bar = add_axes(figure, _LEFT_IN + charts_in + 0.2, _BOTTOM_IN, 0.13, height_in)
-    draw_bar(figure, bar, scale, choice.colormap, "share of attention on the picture")
+    draw_bar(figure, bar, scale, choice.colormap, "share on the picture")
     return figure
 
 

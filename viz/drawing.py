@@ -16,14 +16,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from viz.words import visible
 
 FileKind = Literal["png", "svg", "pdf"]
 
 INK, FAINT = "#1b1f24", "#5b626b"
-BOX = "\N{WHITE SQUARE}"
+BOX, ELLIPSIS = "\N{WHITE SQUARE}", "\N{HORIZONTAL ELLIPSIS}"
 DPI = 200
 
 _FIRST = "DejaVu Sans"
@@ -74,10 +74,8 @@ def add_axes(figure: Figure, left_in: float, bottom_in: float, width_in: float, 
 def draw_bar(figure: Figure, axes: Axes, scale: Normalize, colormap: str, label: str) -> None:
     """An upright colour bar in these axes, its numbers in percent."""
     bar = figure.colorbar(ScalarMappable(scale, colormap), cax=axes)
-    high = float(scale.inverse(1.0))
-    decimals = 0 if high >= 0.05 else 1 if high >= 0.005 else 2 if high >= 0.0005 else 4
     bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=decimals, symbol=" %"))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
     bar.ax.tick_params(labelsize=8, colors=FAINT, length=2.5, width=0.6)
     bar.outline.set_visible(False)
     bar.set_label(label, fontsize=8.5, color=FAINT, labelpad=6)
@@ -85,18 +83,21 @@ def draw_bar(figure: Figure, axes: Axes, scale: Normalize, colormap: str, label:
 
 def wrapped(text: str, *, width_in: float, size: float, lines: int) -> list[str]:
     """The text as lines that fit the width at that font size; what is too long ends in an ellipsis."""
-    room = int(width_in * 72 / (size * 0.56))
+    room_em = width_in * 72 / size
     result, line = [], ""
-    for word in _chopped(drawable(text).split(" "), room):
-        if line and _columns(line) + 1 + _columns(word) > room:
+    for word in _chopped(drawable(text).split(" "), room_em):
+        longer = f"{line} {word}" if line else word
+        if line and _width_em(longer) > room_em:
             result.append(line)
             line = word
         else:
-            line = f"{line} {word}" if line else word
+            line = longer
     result.append(line)
     if len(result) > lines:
-        kept = result[:lines]
-        return [*kept[:-1], kept[-1][: room - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"]
+        last = result[lines - 1]
+        while _width_em(last + ELLIPSIS) > room_em:
+            last = last[:-1]
+        return [*result[: lines - 1], last.rstrip() + ELLIPSIS]
     return result
 
 
@@ -110,25 +111,33 @@ def saved(figure: Figure, kind: FileKind) -> bytes:
 
 
 @lru_cache(maxsize=4096)
+def _advance_em(char: str) -> float:
+    """How far a character moves the pen, in units of the font size; 0 if no font has it."""
+    for name in families():
+        font = font_manager.get_font(font_manager.findfont(name))
+        if font.get_char_index(ord(char)):
+            font.set_size(100, 72)
+            return float(font.load_char(ord(char)).linearHoriAdvance) / 65536 / 100
+    return 0.0
+
+
 def _is_drawn(char: str) -> bool:
-    if char.isascii():
-        return True
-    paths = (font_manager.findfont(name) for name in families())
-    return any(font_manager.get_font(path).get_char_index(ord(char)) for path in paths)
+    return char.isascii() or _advance_em(char) > 0
 
 
-def _columns(text: str) -> int:
-    """Width in columns of Latin letters; letters of Chinese, Japanese and Korean count as two."""
-    return sum(2 if ord(char) >= 0x2E80 else 1 for char in text)
+def _width_em(text: str) -> float:
+    return sum(_advance_em(char) for char in text)
 
 
-def _chopped(words: list[str], room: int) -> list[str]:
+def _chopped(words: list[str], room_em: float) -> list[str]:
     """Words no wider than the room; longer ones, and scripts that write no spaces, are cut."""
     pieces = []
     for word in words:
-        while _columns(word) > room:
-            cut = next(end for end in range(len(word), 0, -1) if _columns(word[:end]) <= room or end == 1)
-            pieces.append(word[:cut])
-            word = word[cut:]
-        pieces.append(word)
+        piece = ""
+        for char in word:
+            if piece and _width_em(piece + char) > room_em:
+                pieces.append(piece)
+                piece = ""
+            piece += char
+        pieces.append(piece)
     return pieces

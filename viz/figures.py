@@ -23,8 +23,10 @@ LONGEST_PX = 1400
 
 _MARGIN_IN, _GAP_IN, _BAR_IN, _HEADER_IN, _PER_ROW = 0.4, 0.24, 0.95, 1.0, 4
 _ABOVE_IN, _BELOW_IN, _LINE_IN, _CAPTION_LINE_IN = 0.3, 0.66, 0.17, 0.15
-_LONGEST_IN, _TALLEST_IN, _NARROWEST_IN = 2.7, 3.4, 1.9
-_CAPTION_SIZE = 7.5
+_LONGEST_IN, _TALLEST_IN, _NARROWEST_IN, _LOWEST_IN = 2.7, 3.4, 2.1, 1.3
+_CAPTION_SIZE, _LINES = 7.5, 3
+_BOLD = 1.15
+"""Bold letters are wider by so much."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,14 @@ def comparison_figure(session: Session, choice: Choice, *, opacity: float = 0.6,
             if missing
             else overlay.composite(picture, one.grid, scale, choice.colormap, opacity=opacity, smooth=smooth)
         )
-        panels.append(Panel(shown, label, colours[label], [missing] if missing else _variant_lines(one, choice)))
+        panels.append(Panel(shown, label, colours[label], _variant_lines(one, choice, missing)))
     layout, caption = _plan(len(panels), picture.size, caption_text(session, seen, choice))
     figure = Figure(figsize=layout.size_in, facecolor="white")
     _write_heading(figure, layout, session, f"Where {chosen_name(seen)} looked: {words.where(choice)}")
     for index, panel in enumerate(panels):
         _draw_panel(figure, layout, layout.corner_in(index), panel)
-    bottom_in, height_in = _bar_place(layout)
-    bar = add_axes(figure, _MARGIN_IN + layout.across_in + 0.18, bottom_in, 0.13, height_in)
-    draw_bar(figure, bar, scale, choice.colormap, words.unit(choice).removeprefix("% "))
+    bar = add_axes(figure, _MARGIN_IN + layout.across_in + 0.18, layout.corner_in(0)[1], 0.13, layout.height_in)
+    draw_bar(figure, bar, scale, choice.colormap, "share within picture" if choice.within else "share of attention")
     for number, line in enumerate(caption):
         at_in = layout.footer_in - 0.2 - _CAPTION_LINE_IN * number
         write(figure, _MARGIN_IN, at_in, line, size=_CAPTION_SIZE, color=FAINT)
@@ -150,14 +151,15 @@ def _picture_lines(session: Session, choice: Choice) -> list[str]:
     return [f"{picture.width} x {picture.height} px, {cells}"]
 
 
-def _variant_lines(seen: Seen, choice: Choice) -> list[str]:
-    picture, _, first, _ = (words.percent(share) for share in shares_of(seen, choice))
+def _variant_lines(seen: Seen, choice: Choice, missing: str) -> list[str]:
+    answer = f"answers: {seen.run.answer}"
+    if missing:
+        return [answer, missing]
+    picture, question, first, _ = (words.percent(share) for share in shares_of(seen, choice))
     scores = seen.chosen[0].scores if len(seen.chosen) == 1 else None
-    sure = f" ({words.probability(scores).split(',')[0]})" if scores else ""
-    return [
-        f"answers: {seen.run.answer}",
-        f"{words.named(seen.chosen)}{sure}: {picture} on picture, {first} on first token",
-    ]
+    sure = f", p {words.chance(scores.logprob)}" if scores else ""
+    looked = f"{words.named(seen.chosen)}{sure}: {picture} on the picture"
+    return [answer, looked, f"{question} on the question, {first} on the first token"]
 
 
 def _plan(panels: int, size_px: tuple[int, int], caption: str) -> tuple[Layout, list[str]]:
@@ -166,22 +168,15 @@ def _plan(panels: int, size_px: tuple[int, int], caption: str) -> tuple[Layout, 
     height_in = min(_LONGEST_IN * height_px / width_px, _TALLEST_IN)
     width_in = max(min(_LONGEST_IN, height_in * width_px / height_px), _NARROWEST_IN)
     cols = min(panels, _PER_ROW)
-    layout = Layout(width_in, max(height_in, 0.1), cols, -(-panels // cols), 0)
+    layout = Layout(width_in, max(height_in, _LOWEST_IN), cols, -(-panels // cols), 0)
     lines = wrapped(caption, width_in=layout.across_in + _BAR_IN - 0.3, size=_CAPTION_SIZE, lines=12)
     return Layout(layout.width_in, layout.height_in, cols, layout.rows, 0.4 + _CAPTION_LINE_IN * len(lines)), lines
-
-
-def _bar_place(layout: Layout) -> tuple[float, float]:
-    """Bottom and height of the colour bar: beside the first row, tall enough for its label."""
-    _, bottom_in = layout.corner_in(0)
-    height_in = max(layout.height_in, 1.5)
-    return bottom_in + layout.height_in - height_in, height_in
 
 
 def _write_heading(figure: Figure, layout: Layout, session: Session, told: str) -> None:
     top_in = layout.size_in[1]
     width_in = layout.across_in + _BAR_IN - _MARGIN_IN
-    question = wrapped(session.request.question, width_in=width_in, size=14, lines=1)[0]
+    question = wrapped(session.request.question, width_in=width_in, size=14 * _BOLD, lines=1)[0]
     write(figure, _MARGIN_IN, top_in - 0.5, question, size=14, color=INK, weight="bold")
     write(
         figure, _MARGIN_IN, top_in - 0.78, wrapped(told, width_in=width_in, size=10, lines=1)[0], size=10, color=FAINT
@@ -194,8 +189,10 @@ def _draw_panel(figure: Figure, layout: Layout, corner_in: tuple[float, float], 
     axes.imshow(panel.shown, interpolation="lanczos", aspect="equal")
     axes.set_anchor("NW")
     axes.set_axis_off()
-    title = wrapped(panel.title, width_in=layout.width_in, size=11, lines=1)[0]
+    title = wrapped(panel.title, width_in=layout.width_in, size=11 * _BOLD, lines=1)[0]
     write(figure, left_in, bottom_in + layout.height_in + 0.09, title, size=11, color=panel.colour, weight="bold")
-    lines = [part for line in panel.lines for part in wrapped(line, width_in=layout.width_in, size=8, lines=2)]
-    for number, line in enumerate(lines[:3]):
+    rest = _LINES - len(panel.lines) + 1
+    lines = [wrapped(line, width_in=layout.width_in, size=8, lines=1) for line in panel.lines[:-1]]
+    lines.append(wrapped(panel.lines[-1], width_in=layout.width_in, size=8, lines=rest))
+    for number, line in enumerate(part for parts in lines for part in parts):
         write(figure, left_in, bottom_in - 0.19 - _LINE_IN * number, line, size=8, color=INK if number == 0 else FAINT)

@@ -82,14 +82,14 @@ def place(row: int, col: int, rows: int, cols: int) -> str:
 
 def probability(scores: Scores | None) -> str:
     """How sure the model was of an answer token: p 0.98, entropy 0.12 nats; empty for a token of the question."""
-    return f"p {_chance(scores.logprob)}, entropy {scores.entropy:.2f} nats" if scores else ""
+    return f"p {chance(scores.logprob)}, entropy {scores.entropy:.2f} nats" if scores else ""
 
 
 def runners_up(scores: Scores | None) -> str:
     """The tokens that could have stood there, with their probabilities; empty for a token of the question."""
     if not scores or not scores.runners_up:
         return ""
-    return "instead: " + ", ".join(f"{quoted(other.text)} {_chance(other.logprob)}" for other in scores.runners_up)
+    return "instead: " + ", ".join(f"{quoted(other.text)} {chance(other.logprob)}" for other in scores.runners_up)
 
 
 def hover(token: Token, share: float) -> str:
@@ -99,7 +99,8 @@ def hover(token: Token, share: float) -> str:
     return "; ".join(parts)
 
 
-def _chance(logprob: float) -> str:
+def chance(logprob: float) -> str:
+    """The probability to two digits."""
     value = math.exp(logprob)
     return f"{value:.2f}" if value >= 0.005 else "below 0.01"
 
