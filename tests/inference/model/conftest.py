@@ -16,6 +16,7 @@ from inference.model.engine import ModelEngine
 from inference.model.load import LoadedModel, load_model
 from inference.settings import Settings
 from inference.trace.request import Picture
+from tests.inference.model.reference import quiet_peft
 
 LAYERS, HEADS, KV_HEADS, HEAD_DIM, WIDTH = 5, 6, 2, 16, 44
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj")
@@ -57,7 +58,8 @@ def save_adapter(base_folder: Path, folder: Path, *, seed: int, **options: objec
     """A random adapter of this base, saved as any user's is."""
     base = Qwen3VLForConditionalGeneration.from_pretrained(base_folder)
     settings: dict[str, object] = {"r": 3, "lora_alpha": 6, "target_modules": list(TARGETS)}
-    model = get_peft_model(base, LoraConfig(**{**settings, **options}))
+    with quiet_peft():
+        model = get_peft_model(base, LoraConfig(**{**settings, **options}))
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
