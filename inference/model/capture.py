@@ -79,7 +79,8 @@ class Recorder:
         keys = self._keys[layer][batch].float()  # (kv_heads, keys, dim)
         wanted = queries[:, index.to(queries.device)].float()
         # Query heads lie group by group: head h reads key head h // group.
-        grouped = wanted.reshape(keys.shape[0], -1, *wanted.shape[1:])  # (kv_heads, group, tokens, dim)
+        group = wanted.shape[0] // keys.shape[0]
+        grouped = wanted.reshape(keys.shape[0], group, *wanted.shape[1:])  # (kv_heads, group, tokens, dim)
         scores = grouped @ keys.transpose(-1, -2)[:, None] * self._scaling[layer]
         visible = self._visible(layer, batch, keys.shape[1])[index.to(keys.device)]
         weights: torch.Tensor = scores.flatten(0, 1).masked_fill(~visible, -torch.inf).softmax(dim=-1)

@@ -37,6 +37,8 @@ def build_prompt(
         QuestionError: tools that are no JSON list of objects, or text that cannot be told from a control token.
         ModelError: a chat template that does not show the question, or not the pictures.
     """
+    for text in (question, system_prompt, tools_json):
+        _check_unicode(text)
     mask = _Mask(processor.tokenizer, (question, system_prompt, tools_json))
     before, after = _render(processor, mask, system_prompt, _parse_tools(tools_json), len(picture_tokens))
     before_pieces, after_pieces = mask.split(before), mask.split(after)
@@ -64,6 +66,7 @@ def encode_span(processor: Any, text: str, span: tuple[int, int]) -> tuple[list[
     """The text's ids, and (start, stop) of the tokens that hold any of its characters span[0] .. span[1] - 1."""
     if not text:
         return [], (0, 0)
+    _check_unicode(text)
     encoded = processor.tokenizer(
         text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
     )
@@ -77,6 +80,15 @@ def control_ids(processor: Any) -> set[int]:
     """Ids that steer the model: those of pictures and those of the conversation's turns."""
     names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
     return {getattr(processor, name) for name in names} | set(processor.tokenizer.all_special_ids)
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise QuestionError(
+            "text of whole characters", "half of a character (a lone surrogate)", "type it again"
+        ) from error
 
 
 def _check_plain(processor: Any, ids: Sequence[int]) -> None:
