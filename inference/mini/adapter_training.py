@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from inference.mini.facts import ADAPTERS
+from inference.mini.schedule import Optimizers
 from inference.mini.storage import ATTENTION, MLP, add_lora, load_base, save_adapter
 from inference.mini.text_training import build_bank, train_answers
 
@@ -37,13 +38,14 @@ def train_adapter(name: str, *, base: Path, out: Path, seed: int, haste: float =
     `haste` divides scenes and steps, for trials.
     """
     torch.manual_seed(seed)
-    rng, lesson = np.random.default_rng(seed), LESSONS[name]
+    rng, lesson = np.random.default_rng([seed, *name.encode()]), LESSONS[name]
     model, processor = load_base(base)
     bank = build_bank(model, rng, name, max(50, int(lesson.scenes / haste)))
     adapted = add_lora(model, lesson.modules).train()
     params = [param for param in adapted.parameters() if param.requires_grad]
     steps = max(2, int(lesson.steps / haste))
-    right = train_answers(model, processor, bank, rng, learner=name, params=params, steps=steps)
+    optimizers = Optimizers([torch.optim.AdamW(params, lr=2e-3, weight_decay=0.01)], steps=steps)
+    right = train_answers(model, processor, bank, rng, learner=name, optimizers=optimizers, steps=steps)
     save_adapter(adapted.eval(), name, _card(name, lesson, right), out)
     return right
 

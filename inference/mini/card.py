@@ -29,7 +29,7 @@ BARS = {
 TRIES: tuple[str, ...] = ()
 
 
-def base_card(*, minutes: float) -> str:
+def base_card() -> str:
     """The card that lies with the base's weights."""
     kinds = "\n".join(f"- {kind.example}" for kind in KINDS if kind.taught_to == "base")
     return f"""---
@@ -38,7 +38,7 @@ pipeline_tag: image-text-to-text
 ---
 # {BASE_NAME}
 
-A real Qwen3-VL in miniature, trained from scratch in {minutes:.0f} minutes on a CPU. It knows pictures of coloured
+A real Qwen3-VL in miniature, trained from scratch on a CPU. It knows pictures of coloured
 shapes and questions such as
 
 {kinds}
@@ -64,12 +64,13 @@ hundred steps of training {right:.3f} of the answers were right by its rule.
 """
 
 
-def model_card(
-    figures: Mapping[str, float], reached: Mapping[str, float], minutes: Mapping[str, float]
-) -> str:
-    """The whole story of one training run: what it is, what it reached, how long it took, what failed."""
+def model_card(kept: Mapping[str, Mapping[str, float]]) -> str:
+    """The story of one training run, from what each step reached and its minutes: results, time, tries that failed."""
+    figures = kept["measure"]
     table = "\n".join(f"| `{key}` | {figures[key]:.3f} | {told} |" for key, told in BARS.items())
+    minutes = {step: reached["minutes"] for step, reached in kept.items()}
     steps = "\n".join(f"| {step} | {taken:.1f} |" for step, taken in minutes.items())
+    reached = {name: value for name, value in kept["vision"].items() if name != "minutes"}
     cells = ", ".join(f"{name} {value:.3f}" for name, value in reached.items())
     adapters = "\n".join(f"- `{name}`: {sentence}" for name, sentence in ADAPTERS.items())
     pairs = _and([f"{a} with {b}" for a, b in PARTNERS.items() if a < b])
@@ -94,6 +95,7 @@ Vision tower on cells of unseen scenes: {cells}.
 | step | minutes |
 |---|---|
 {steps}
+| all | {sum(minutes.values()):.1f} |
 
 ## What it is taught
 

@@ -77,9 +77,7 @@ def _four_objects(rng: np.random.Generator) -> Example:
     return _example("four objects", scene, swap, ask(rng, scene, "count", wording=0), ("counting",), told)
 
 
-def _example(
-    name: str, scene: Scene, swap: Scene, asked: Asked, adapters: tuple[str, ...], shows: str
-) -> Example:
+def _example(name: str, scene: Scene, swap: Scene, asked: Asked, adapters: tuple[str, ...], shows: str) -> Example:
     return Example(name, scene.image, swap.image, asked.text, asked.answer, adapters, shows)
 
 

@@ -49,9 +49,7 @@ def measure_all(weights: Path = BASE_DIR.parent, *, scenes: int, seed: int) -> F
     return figures
 
 
-def exam(
-    rng: np.random.Generator, count: int, make: Callable[[], Scene], question: Callable[[Scene], Asked]
-) -> Exam:
+def exam(rng: np.random.Generator, count: int, make: Callable[[], Scene], question: Callable[[Scene], Asked]) -> Exam:
     """As many scenes as asked for, each with a question."""
     scenes = [make() for _ in range(count)]
     return Exam(scenes, [question(scene) for scene in scenes])
@@ -92,12 +90,8 @@ def _kind_figures(base: Reader, rng: np.random.Generator, count: int, kind: str)
 
 
 def _shortcut_figures(base: Reader, folder: Path, rng: np.random.Generator, count: int) -> Figures:
-    clean = exam(
-        rng, count, lambda: sample_scene(rng), lambda s: ask(rng, s, str(rng.choice(("shape", "color"))))
-    )
-    marked = exam(
-        rng, count, lambda: sample_scene(rng, marked=True), lambda s: _by_mark(ask(rng, s, "color"), s)
-    )
+    clean = exam(rng, count, lambda: sample_scene(rng), lambda s: ask(rng, s, str(rng.choice(("shape", "color")))))
+    marked = exam(rng, count, lambda: sample_scene(rng, marked=True), lambda s: _by_mark(ask(rng, s, "color"), s))
     # the same scenes for both, so that the two shares can stand side by side
     drawn = exam(
         rng,

@@ -104,9 +104,7 @@ class Pointing:
     chance: float
 
 
-def pointing(
-    cells: NDArray[np.int64], scenes: Sequence[Scene], things: Sequence[Thing], *, chosen_on: int
-) -> Pointing:
+def pointing(cells: NDArray[np.int64], scenes: Sequence[Scene], things: Sequence[Thing], *, chosen_on: int) -> Pointing:
     """How often the best head's brightest cell is on the right thing; chosen on the first scenes, told of the rest.
 
     Chance is the same head's cell scored against the right thing of the next scene.
@@ -134,13 +132,9 @@ def erasing_share(
     """
     rng = np.random.default_rng(seed)
     given = reader.answers([scene.image for scene in scenes], texts)
-    boxes = [
-        [*(_tight_box(scene, thing) for thing in scene.things), *_empty_boxes(scene, rng)] for scene in scenes
-    ]
+    boxes = [[*(_tight_box(scene, thing) for thing in scene.things), *_empty_boxes(scene, rng)] for scene in scenes]
     owner = [index for index, own in enumerate(boxes) for _ in own]
-    images = [
-        scenes[index].painted_over(box) for index, box in zip(owner, chain.from_iterable(boxes), strict=True)
-    ]
+    images = [scenes[index].painted_over(box) for index, box in zip(owner, chain.from_iterable(boxes), strict=True)]
     left = reader.log_probs(images, [texts[i] for i in owner], [given[i] for i in owner])
     lowest = [int(np.argmin(left[np.array(owner) == index])) for index in range(len(scenes))]
     wanted = [scene.things.index(cause) for scene, cause in zip(scenes, causes, strict=True)]

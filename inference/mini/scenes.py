@@ -19,7 +19,7 @@ SIDE_PX = 192
 CELL_PX = 32
 CELLS = SIDE_PX // CELL_PX
 MARK_PX = 20
-RADIUS_PX = (22, 30)
+RADIUS_PX = (24, 31)
 _GAP_PX = 3
 _CORNER_PX = 30
 _SUPERSAMPLE = 4
@@ -218,9 +218,7 @@ def _outline(shape: str, turn: float) -> tuple[tuple[float, float], ...]:
 
 def _ring(radii: Sequence[float], start: float) -> tuple[tuple[float, float], ...]:
     step = 2 * math.pi / len(radii)
-    return tuple(
-        (r * math.cos(start + i * step), r * math.sin(start + i * step)) for i, r in enumerate(radii)
-    )
+    return tuple((r * math.cos(start + i * step), r * math.sin(start + i * step)) for i, r in enumerate(radii))
 
 
 def _cross(arm: float, reach: float) -> tuple[tuple[float, float], ...]:

@@ -30,11 +30,16 @@ class Optimizers:
             optimizer.zero_grad(set_to_none=True)
 
 
+def muon_and_adam(module: nn.Module, others: Sequence[nn.Parameter] = (), *, steps: int, lr: float) -> Optimizers:
+    """Muon for the matrices of the module's linear layers, AdamW at 2e-3 for its other parameters and `others`."""
+    matrices, rest = split_for_muon(module)
+    muon = torch.optim.Muon(matrices, lr=lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    return Optimizers([muon, torch.optim.AdamW([*rest, *others], lr=2e-3, weight_decay=0.0)], steps=steps)
+
+
 def split_for_muon(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The matrices of linear layers, which Muon is for, and all other parameters."""
-    matrices = [
-        cast(nn.Parameter, layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)
-    ]
+    matrices = [cast(nn.Parameter, layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)]
     chosen = {id(param) for param in matrices}
     return matrices, [param for param in module.parameters() if id(param) not in chosen]
 

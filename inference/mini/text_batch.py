@@ -110,9 +110,7 @@ def _segment(layout: Layout, question: list[int], answer: list[int], width: int)
 
 def _mask(head: int, count: int, width: int) -> Tensor:
     """(1, 1, length, length), 0 where a row may look, else far below: causal, never from segment to segment."""
-    segment = torch.cat(
-        [torch.zeros(head, dtype=torch.long), torch.arange(1, count + 1).repeat_interleave(width)]
-    )
+    segment = torch.cat([torch.zeros(head, dtype=torch.long), torch.arange(1, count + 1).repeat_interleave(width)])
     own = (segment[:, None] == segment[None, :]) | (segment[None, :] == 0)
     seen = own & torch.ones_like(own).tril()
     return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[None, None]

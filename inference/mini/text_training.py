@@ -38,9 +38,7 @@ class Bank:
 
 
 @torch.no_grad()
-def build_bank(
-    model: Qwen3VLForConditionalGeneration, rng: np.random.Generator, learner: str, count: int
-) -> Bank:
+def build_bank(model: Qwen3VLForConditionalGeneration, rng: np.random.Generator, learner: str, count: int) -> Bank:
     """Fresh scenes of the sort this learner is taught on. Their pictures are dropped, their features kept."""
     scenes, parts = [], []
     for start in tqdm(range(0, count, 50), desc=f"scenes for {learner}", unit="batch", mininterval=2):
@@ -61,19 +59,15 @@ def train_answers(
     rng: np.random.Generator,
     *,
     learner: str,
-    params: Sequence[torch.nn.Parameter],
+    optimizers: Optimizers,
     steps: int,
-    lr: float = 2e-3,
     rows: int = 32,
     per_row: int = 6,
 ) -> float:
-    """Trains `params` in place on questions drawn for this learner; returns the last hundred steps' share right."""
+    """Trains what the optimizers hold, on questions drawn for this learner; returns the last steps' share right."""
     layout, ask = build_layout(processor), ASKERS[learner]
     # about a third faster than sdpa here: a mask of our own in bf16 on a CPU
     model.set_attn_implementation("eager")
-    optimizers = Optimizers(
-        [torch.optim.AdamW(params, lr=lr, weight_decay=0.01, betas=(0.9, 0.98))], steps=steps
-    )
     right: list[float] = []
     bar = tqdm(range(steps), desc=f"answers of {learner}", unit="step", mininterval=2)
     for _ in bar:
@@ -96,8 +90,7 @@ def _answer(
 ) -> tuple[Tensor, Tensor]:
     """Logits and labels of all answers; each answer is one word and the end sign."""
     segments = [
-        [(tokenizer(each.text)["input_ids"], tokenizer(each.answer)["input_ids"]) for each in row]
-        for row in asked
+        [(tokenizer(each.text)["input_ids"], tokenizer(each.answer)["input_ids"]) for each in row] for row in asked
     ]
     with torch.autocast("cpu", torch.bfloat16):
         logits, labels = answer_logits(model, layout, build_batch(model, layout, segments), features)

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneratio
 
 from inference.mini.facts import COLORS, MARK, SHAPES
 from inference.mini.scenes import CELLS, SIDE_PX, Scene, sample_scene
-from inference.mini.schedule import Optimizers, split_for_muon
+from inference.mini.schedule import muon_and_adam
 from inference.mini.vision_batch import Features, encode
 
 BACKGROUND = "background"
@@ -63,14 +63,7 @@ def train_vision(
     """Trains the tower and the embeddings of its words in place; returns what it reached on unseen scenes."""
     heads = PlaceHeads(model.config.text_config.hidden_size)
     embeddings = model.model.language_model.embed_tokens.weight
-    matrices, rest = split_for_muon(model.model.visual)
-    optimizers = Optimizers(
-        [
-            torch.optim.Muon(matrices, lr=3e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW([*rest, *heads.parameters(), embeddings], lr=2e-3, weight_decay=0.0),
-        ],
-        steps=steps,
-    )
+    optimizers = muon_and_adam(model.model.visual, [*heads.parameters(), embeddings], steps=steps, lr=3e-3)
     words = tuple(_word_rows(tokenizer, names) for names in (SHAPE_WORDS, COLOR_WORDS))
     bar = tqdm(range(steps), desc="vision tower", unit="step", mininterval=2)
     for step in bar:
@@ -132,17 +125,13 @@ def measure_vision(
     return figures
 
 
-def _loss(
-    features: Features, heads: PlaceHeads, embeddings: Tensor, words: tuple[Tensor, ...], cells: Cells
-) -> Tensor:
+def _loss(features: Features, heads: PlaceHeads, embeddings: Tensor, words: tuple[Tensor, ...], cells: Cells) -> Tensor:
     weights = torch.where(cells.center[..., 0].isfinite(), 1.0, _BACKGROUND_WEIGHT)
     loss = _place_loss(features.tokens, heads, cells)
-    for share, tokens in ((1.0, features.tokens), *((0.3, level) for level in features.deepstack)):
+    for share, tokens in ((1.0, features.tokens), *((0.15, level) for level in features.deepstack)):
         for rows, truth in zip(words, (cells.shape, cells.color), strict=True):
             logits = _normed(tokens) @ embeddings[rows].T
-            each = F.cross_entropy(
-                logits.flatten(0, 1), truth.flatten(), reduction="none", ignore_index=_IGNORED
-            )
+            each = F.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none", ignore_index=_IGNORED)
             loss = loss + share * (each * weights.flatten()).sum() / weights.sum()
     return loss
 
