@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 from inference.errors import SessionError
-from inference.trace.files import FILE_NAMES, JSON_NAME, load_session, new_folder, save_session
+from inference.trace.files import FILE_NAMES, JSON_NAME, PARTIAL, load_session, new_folder, save_session
 from inference.trace.session import Session
 
 MAX_FILES = 64
@@ -30,7 +30,7 @@ def pack_session(session: Session | Path, path: Path) -> None:
         SessionError: the folder holds no session, or a number is not finite.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as room:
+    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as room:
         if isinstance(session, Session):
             folder = Path(room) / "session"
             save_session(session, folder)

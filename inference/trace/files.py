@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,18 +31,21 @@ JSON_NAME = "session.json"
 FILE_NAMES = re.compile(r"session\.json|(rows|picture)-[0-9]{1,3}\.(npy|png)")
 """Every name that a session's folder or archive may hold."""
 
+PARTIAL = ".partial-"
+"""What the names of unfinished folders and files begin with."""
+
 _JSON_BYTES = 64 * 2**20
 _A_SESSION = "a session saved by this program"
 _REMEDY = "save or download it again, or ask the question anew"
 
 
 def save_session(session: Session, folder: Path) -> None:
-    """Writes a folder that does not exist yet; it appears under its name when it is whole.
+    """Writes the folder; it appears under its name when it is whole. A session that is there already is replaced.
 
     Raises:
-        SessionError: something is there already, or a number is not finite.
+        SessionError: something else than a session is there, or a number is not finite.
     """
-    if folder.exists():
+    if folder.exists() and not _is_session(folder):
         raise SessionError("a new folder for the session", f"{folder.name}, which exists", "choose another name")
     with new_folder(folder) as partial:
         _write(session, partial)
@@ -66,15 +70,31 @@ def load_session(folder: Path) -> Session:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into that takes the name `folder` at the end, or goes if the writing fails."""
+    """A folder to write into that takes the place of `folder` at the end, or goes if the writing fails."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+    partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=folder.parent))
     try:
         yield partial
+        remove_folder(folder)
         os.rename(partial, folder)
     except BaseException:
         shutil.rmtree(partial)
         raise
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder, if it is there, so that no moment shows half of it under its name."""
+    old = folder.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
+    try:
+        os.rename(folder, old)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(old)
+
+
+def _is_session(folder: Path) -> bool:
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return JSON_NAME in names and all(FILE_NAMES.fullmatch(name) for name in names)
 
 
 def _write(session: Session, folder: Path) -> None:

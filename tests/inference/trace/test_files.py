@@ -111,9 +111,23 @@ def test_a_session_of_numbers_that_are_none_is_not_saved_and_leaves_nothing(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_over(saved: Path) -> None:
-    with pytest.raises(SessionError, match="saved, which exists"):
-        save_session(make_session(), saved)
+def test_a_session_that_is_there_is_replaced(saved: Path) -> None:
+    mapped = load_session(saved).runs[2].trace.rows
+    before = mapped.copy()
+    save_session(replace(make_session(), runs=make_session().runs[:1]), saved)
+    assert sorted(path.name for path in saved.iterdir()) == ["picture-0.png", "rows-0.npy", "session.json"]
+    assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+    np.testing.assert_array_equal(mapped, before)
+
+
+def test_nothing_else_is_written_over(saved: Path, tmp_path: Path) -> None:
+    (saved / "thesis.txt").write_text("do not lose")
+    (tmp_path / "file").write_text("do not lose")
+    (tmp_path / "empty").mkdir()
+    for folder in (saved, tmp_path / "file", tmp_path / "empty"):
+        with pytest.raises(SessionError, match=f"{folder.name}, which exists"):
+            save_session(make_session(), folder)
+    assert (saved / "thesis.txt").exists() and len(list(saved.iterdir())) == 6
 
 
 def test_no_half_written_session_has_a_sessions_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
