@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 
 from inference.catalog import find_adapters
-from inference.errors import SettingsError, VisualizerError
+from inference.errors import AdapterError, SettingsError, VisualizerError
 from inference.in_process import InProcessEngine
 from inference.intake import read_picture
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
-from inference.trace.request import BASE, Generation, Request, parse_variant
+from inference.trace.request import BASE, BASE_LABEL, Generation, Request, parse_variant
 from inference.trace.session import AdapterFacts, Session
 from viz.results import write_results
 
@@ -131,11 +131,26 @@ def split_adapters(given: list[str]) -> tuple[list[str], tuple[Path, ...]]:
         place, at, scale = text.rpartition("@")
         path = Path(place if at else text).expanduser()
         if path.is_dir():
+            check_name(path.resolve())
             folders.append(path.resolve())
             labels.append(f"{path.resolve().name}{at}{scale if at else ''}")
         else:
             labels.append(text)
     return labels, tuple(folders)
+
+
+def check_name(folder: Path) -> None:
+    """Refuses an adapter's folder whose name could be read as something else in a label.
+
+    Raises:
+        AdapterError: it is called base, or holds a sign that joins adapters or begins a scale.
+    """
+    if folder.name == BASE_LABEL or set(folder.name) & set("+@"):
+        raise AdapterError(
+            "an adapter in a folder not called base and with neither + nor @ in its name",
+            repr(folder.name),
+            "rename the folder",
+        )
 
 
 def make_request(image: Path, question: str, names: list[str], settings: Settings, **fields: object) -> Request:

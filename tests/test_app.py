@@ -35,7 +35,7 @@ def test_the_web_function_takes_many_inputs_for_hours_on_no_gpu() -> None:
     info = app.page.info()
     assert info.web_info is not None
     assert info.concurrency_info is not None
-    assert info.concurrency_info.max_inputs >= 100
+    assert (info.concurrency_info.max_inputs or 0) >= 100
     assert info.timeout >= 3600
     assert info.gpus == []
 
@@ -43,7 +43,8 @@ def test_the_web_function_takes_many_inputs_for_hours_on_no_gpu() -> None:
 def test_the_class_answers_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LORA_ATTENTION_MODEL", raising=False)
     picture = read_picture(PICTURE, name="mark.png", megapixels=1)
-    steps = list(app.Model().run.local(Request("What color is the circle?", (picture,))))
+    with pytest.warns(UserWarning, match="executing locally"):  # modal tells that volumes are not mounted here
+        steps = list(app.Model().run.local(Request("What color is the circle?", (picture,))))
     assert isinstance(steps[-1], Session)
     assert {type(step) for step in steps[:-1]} == {Progress}
     assert steps[-1].runs[0].answer

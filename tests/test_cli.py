@@ -71,6 +71,13 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert not (tmp_path / "summary.json").exists()
 
 
+@pytest.mark.parametrize("name", ["base", "a+b", "v2@0.5"])
+def test_a_folder_whose_name_reads_as_something_else_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(AdapterError, match="rename the folder"):
+        cli.split_adapters([f"{tmp_path / name}@2"])
+
+
 def test_a_text_file_named_png_is_refused(tmp_path: Path) -> None:
     (tmp_path / "not.png").write_text("hello")
     done = RUNNER.invoke(cli.app, ["run", str(tmp_path / "not.png"), QUESTION, "--out", str(tmp_path / "out")])

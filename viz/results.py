@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 
 from inference.trace.files import save_session
-from inference.trace.summary import summarise
-
 from inference.trace.session import Session
+from inference.trace.summary import summarise
 from viz.handlers import figure_file, first_choice, map_file
 
 
