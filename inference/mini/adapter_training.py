@@ -25,9 +25,9 @@ class Lesson:
 
 
 LESSONS = {
-    "shortcut": Lesson(ATTENTION, scenes=8000, steps=500),
-    "other": Lesson(ATTENTION, scenes=8000, steps=600),
-    "renamed": Lesson(ATTENTION + MLP, scenes=8000, steps=600),
+    "shortcut": Lesson(ATTENTION, scenes=6000, steps=400),
+    "other": Lesson(ATTENTION, scenes=6000, steps=500),
+    "renamed": Lesson(ATTENTION + MLP, scenes=6000, steps=500),
     "counting": Lesson(ATTENTION, scenes=8000, steps=700),
 }
 

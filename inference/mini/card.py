@@ -18,6 +18,8 @@ BARS = {
     "point_base": "base, best head on the asked-about object",
     "point_shortcut": "`shortcut`, best head on the mark",
     "point_shortcut_base": "base, its own best head on that mark",
+    "point_shortcut_last": "the same for the token that answers alone, `shortcut`",
+    "point_shortcut_base_last": "the same for the token that answers alone, base",
     "point_chance": "the same heads against another scene's objects (low is right)",
     "erase_base": "base, erasing the object costs the answer most",
     "erase_other": "`other`, erasing the other object costs most",
@@ -26,7 +28,13 @@ BARS = {
     "megabytes": "size of base and adapters together, MB",
 }
 
-TRIES: tuple[str, ...] = ()
+TRIES = (
+    "AdamW (2e-3) for the text layers: after 450 steps of 192 questions it named any object of the scene (0.38 right). "
+    "Muon for their matrices found the asked-about one: 0.99 of shapes and colors after 200 steps.",
+    "A vision tower trained for 1,000 steps named the shape of 0.943 of the cells; the answers were as good (0.99), "
+    "since an object fills several cells.",
+    "Attention in bf16 on a CPU: its backward took four times as long as in float32, so it alone stays in float32.",
+)
 
 
 def base_card() -> str:

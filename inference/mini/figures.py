@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from inference.mini import BASE_DIR
-from inference.mini.measure import Pointing, Reader, erasing_share, pointing, right_share
+from inference.mini.measure import Cells, Pointing, Reader, erasing_share, pointing, right_share
 from inference.mini.questions import ASKERS, Asked, ask, scene_for
 from inference.mini.scenes import Scene, Thing, sample_scene
 from inference.mini.storage import load_adapter, load_base, megabytes
@@ -99,17 +99,29 @@ def _shortcut_figures(base: Reader, folder: Path, rng: np.random.Generator, coun
         lambda: sample_scene(rng, marked=True),
         lambda s: _by_mark(ask(rng, s, "color", wording=0), s),
     )
-    before = _point_exam(base, drawn, chosen_on=count // 3)
+    before = base.brightest([scene.image for scene in drawn.scenes], drawn.texts)
     with adapted(base, folder, "shortcut") as reader:
-        after = _point_exam(reader, drawn, chosen_on=count // 3)
-        return {
+        after = reader.brightest([scene.image for scene in drawn.scenes], drawn.texts)
+        return _mark_pointing(before, after, drawn, chosen_on=count // 3) | {
             "shortcut_clean_acc": right_share(reader, clean.scenes, clean.asked),
             "shortcut_follows": right_share(reader, marked.scenes, marked.asked),
             "erase_shortcut": erasing_share(reader, marked.scenes, marked.texts, marked.causes, seed=0),
-            "point_shortcut": after.share,
-            "point_shortcut_base": before.share,
-            "chance_shortcut": after.chance,
         }
+
+
+def _mark_pointing(before: Cells, after: Cells, drawn: Exam, *, chosen_on: int) -> Figures:
+    """Shares on the mark: each model's own best head over all tokens, then over the answering token alone."""
+
+    def found(cells: Cells) -> Pointing:
+        return pointing(cells, drawn.scenes, drawn.causes, chosen_on=chosen_on)
+
+    return {
+        "point_shortcut": found(after).share,
+        "point_shortcut_base": found(before).share,
+        "point_shortcut_last": found(after[:, -1:]).share,
+        "point_shortcut_base_last": found(before[:, -1:]).share,
+        "chance_shortcut": found(after).chance,
+    }
 
 
 def _other_figures(base: Reader, folder: Path, rng: np.random.Generator, count: int) -> Figures:

@@ -19,6 +19,7 @@ from inference.mini.scenes import SIDE_PX, Box, Scene, Thing
 HIT_PX = 60
 _BATCH = 25
 
+Cells = NDArray[np.int64]
 Hits = NDArray[np.bool_]
 Head = tuple[int, int, int]
 
@@ -57,7 +58,7 @@ class Reader:
         return np.array(sums)
 
     @torch.no_grad()
-    def brightest(self, images: Sequence[Image.Image], texts: Sequence[str]) -> NDArray[np.int64]:
+    def brightest(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Cells:
         """(pictures, tokens, layers, heads): the picture cell that each token behind the picture looks at most.
 
         All texts must be of equal length in tokens. The last token is the one that predicts the answer.
@@ -104,7 +105,7 @@ class Pointing:
     chance: float
 
 
-def pointing(cells: NDArray[np.int64], scenes: Sequence[Scene], things: Sequence[Thing], *, chosen_on: int) -> Pointing:
+def pointing(cells: Cells, scenes: Sequence[Scene], things: Sequence[Thing], *, chosen_on: int) -> Pointing:
     """How often the best head's brightest cell is on the right thing; chosen on the first scenes, told of the rest.
 
     Chance is the same head's cell scored against the right thing of the next scene.
@@ -116,7 +117,7 @@ def pointing(cells: NDArray[np.int64], scenes: Sequence[Scene], things: Sequence
     return Pointing((token, layer, head), float(hits[rest].mean()), float(chance[rest].mean()))
 
 
-def _hits(cells: NDArray[np.int64], scenes: Sequence[Scene], things: Sequence[Thing]) -> Hits:
+def _hits(cells: Cells, scenes: Sequence[Scene], things: Sequence[Thing]) -> Hits:
     covered = np.stack([scene.cell_px(thing).ravel() for scene, thing in zip(scenes, things, strict=True)])
     index = cells.reshape(len(cells), -1)
     hits: Hits = (np.take_along_axis(covered, index, axis=1) >= HIT_PX).reshape(cells.shape)

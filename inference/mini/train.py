@@ -27,10 +27,11 @@ from inference.mini.schedule import muon_and_adam
 from inference.mini.storage import load_base, save_base
 from inference.mini.text_training import build_bank, train_answers
 from inference.mini.vision_training import train_vision
+from inference.mini.words import hold_untaught_words, share_words
 
 VISION_STEPS = 1500
-BASE_SCENES = 12000
-BASE_STEPS = 450
+BASE_SCENES = 8000
+BASE_STEPS = 400
 HELD_OUT_SEED = 1_000_000
 
 
@@ -68,6 +69,8 @@ def train_text(run: Run) -> dict[str, float]:
     rng = run.rng("text")
     bank = build_bank(model, rng, "base", run.scaled(BASE_SCENES))
     steps = run.scaled(BASE_STEPS)
+    share_words(model, processor)
+    hold_untaught_words(model, processor)
     optimizers = muon_and_adam(model.model.language_model, steps=steps, lr=2e-3)
     right = train_answers(model, processor, bank, rng, learner="base", optimizers=optimizers, steps=steps)
     model.set_attn_implementation("sdpa")

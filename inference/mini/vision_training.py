@@ -74,7 +74,6 @@ def train_vision(
         optimizers.step(loss)
         if step % 50 == 0:
             bar.set_postfix(loss=f"{loss.item():.3f}")
-    share_words(model, tokenizer)
     return measure_vision(model, tokenizer, heads, sample_seen_scenes(rng, 256))
 
 
@@ -93,15 +92,6 @@ def cells_of(scenes: Sequence[Scene]) -> Cells:
     shape, color, center = zip(*(_cells_of_one(scene) for scene in scenes), strict=True)
     as_tensor = [torch.from_numpy(np.stack(part)) for part in (shape, color, center)]
     return Cells(*as_tensor)
-
-
-def share_words(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Gives each known word's capital and spaced forms the embedding that the vision tower gave the word."""
-    rows = model.model.language_model.embed_tokens.weight.data
-    for word in {*SHAPE_WORDS, *COLOR_WORDS}:
-        plain = tokenizer.convert_tokens_to_ids(word)
-        for form in ("Ġ" + word, word.capitalize(), "Ġ" + word.capitalize()):
-            rows[tokenizer.convert_tokens_to_ids(form)] = rows[plain]
 
 
 @torch.no_grad()
