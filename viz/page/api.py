@@ -1,0 +1,190 @@
+"""The named endpoints for programs: /analyze, /map and /adapters. They make sense without the page.
+
+Their parameters are hidden components, which is where Gradio takes the types of its documentation from; their
+docstrings are that documentation. Inputs come unchecked, as everywhere, and are checked here.
+"""
+
+import inspect
+import secrets
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from inference.trace.summary import summarise
+
+from inference.errors import SettingsError
+from inference.protocol import Engine, Progress
+from inference.settings import Settings
+from inference.trace.request import Request, Variant, parse_variant
+from inference.trace.session import Session
+from viz import handlers
+from viz.page import forms
+from viz.page.shelf import Shelf
+
+COPIED_S = 60.0
+POOLINGS = ("attention", "picture")
+NAMES = tuple(name for name in forms.Form.__dataclass_fields__ if name not in ("picture", "question", "variants"))
+
+
+class Endpoints:
+    """What the three endpoints call."""
+
+    def __init__(self, engine: Engine, settings: Settings, shelf: Shelf) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.shelf = shelf
+        self._scratch = tempfile.TemporaryDirectory(prefix="lora-attention-maps-")
+
+    def analyze(
+        self, image: Any, question: str, variants: list[str], settings: dict[str, Any]
+    ) -> Generator[tuple[dict[str, Any], str | None], None, None]:
+        """Ask a question about a picture, of the base model and of adapters.
+
+        Gives a summary (id of the session for /map; of each variant the answer, its tokens with probabilities, and
+        timings) and the session as a file, which opens again on the page. A job yields its progress before.
+        image: a PNG, JPEG, WebP, GIF, BMP or TIFF file. question: what to ask. variants: labels such as "base",
+        "other", "other@0.5" or "one+two"; /adapters lists the names. settings: answer_tokens, sample, temperature,
+        top_p, seed, system_prompt, forced_answer, expected_answer, keep_thinking, keep_prompt, min_pixels,
+        max_pixels; all may be left out.
+        """
+        asked = self._request(image, question, variants, settings)
+        with closing(self.engine.run(asked)) as steps:
+            for step in steps:
+                if isinstance(step, Progress):
+                    yield _told(step), None
+                else:
+                    yield self._finish(step)
+
+    def map(
+        self,
+        session: str,
+        variant: str = "base",
+        token: int = 0,
+        token_to: int | None = None,
+        layer: int | None = None,
+        head: int | None = None,
+        pooling: str = "attention",
+        image: int = 0,
+        colormap: str = "viridis",
+    ) -> tuple[str, dict[str, Any]]:
+        """Where a token looked: the map over the picture as PNG, and its numbers as JSON. Uses no model.
+
+        session: the id from the summary of /analyze. variant: its label. token: counted from 0 over question, then
+        thinking, then answer; token_to: the last one of a range. layer, head: counted from 0; left out, the mean
+        over all. pooling: "attention" for shares of all the attention, "picture" for shares of what went to the
+        picture. image: which picture, from 0. colormap: viridis, cividis, magma, inferno or plasma.
+        """
+        kept = self.shelf.get(session if isinstance(session, str) else "")
+        if pooling not in POOLINGS:
+            raise SettingsError(f"a pooling of {', '.join(POOLINGS)}", repr(pooling)[:40], "choose one of them")
+        given = {"token": token, "layer": layer, "head": head, "image": image, "colormap": colormap}
+        last = token if token_to is None else token_to
+        choice = handlers.check_choice(kept, given | {"token_to": last, "within": pooling == "picture"})
+        png = handlers.map_file(kept, choice, variant, "png")
+        return self._file(png), handlers.map_numbers(kept, choice, variant)
+
+    def adapters(self) -> list[dict[str, Any]]:
+        """The adapters for /analyze, with rank, modules and layers; `problems` says why one cannot be used."""
+        return [_facts(facts) for facts in self.engine.adapters()]
+
+    def _request(self, image: Any, question: Any, variants: Any, settings: Any) -> Request:
+        given = {} if settings is None else settings
+        if not isinstance(given, dict):
+            raise SettingsError("settings as an object", type(given).__name__, f"use fields of {', '.join(NAMES)}")
+        unknown = [str(name) for name in given if name not in NAMES]
+        if unknown:
+            raise SettingsError(f"settings of {', '.join(NAMES)}", unknown[0][:40], "leave the others out")
+        return forms.Form(image, question, _variants(variants), **given).request(self.settings)
+
+    def _finish(self, session: Session) -> tuple[dict[str, Any], str]:
+        session_id = self.shelf.add(session)
+        return {"session": session_id} | summarise(session), str(self.shelf.export(session_id))
+
+    def _file(self, png: bytes) -> str:
+        """A file with these bytes for Gradio to copy into its cache; those written before are copied by now."""
+        folder = Path(self._scratch.name)
+        for old in folder.iterdir():
+            if old.stat().st_mtime < time.time() - COPIED_S:
+                old.unlink(missing_ok=True)
+        path = folder / f"map-{secrets.token_hex(8)}.png"
+        path.write_bytes(png)
+        return str(path)
+
+
+def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
+    """Adds the three endpoints to the Blocks that are open; the one that uses the model shares its queue."""
+    quick = {"concurrency_limit": 4, "show_progress": "hidden"}
+    _endpoint(
+        endpoints.analyze,
+        [
+            gr.Image(type="filepath", image_mode=None, label="image", visible=False),
+            gr.Textbox(label="question", visible=False),
+            gr.JSON(["base"], label="variants", visible=False),
+            gr.JSON({}, label="settings", visible=False),
+        ],
+        [gr.JSON(label="summary", visible=False), gr.File(label="session file", visible=False)],
+        concurrency_id=concurrency_id,
+        concurrency_limit=1,
+        show_progress="hidden",
+    )
+    _endpoint(
+        endpoints.map,
+        [
+            gr.Textbox(label="session", visible=False),
+            gr.Textbox("base", label="variant", visible=False),
+            *(gr.Number(value, precision=0, label=name, visible=False) for name, value in _MAP_NUMBERS.items()),
+            gr.Textbox("attention", label="pooling", visible=False),
+            gr.Number(0, precision=0, label="image", visible=False),
+            gr.Textbox("viridis", label="colormap", visible=False),
+        ],
+        [gr.File(label="map", visible=False), gr.JSON(label="numbers", visible=False)],
+        **quick,
+    )
+    _endpoint(endpoints.adapters, [], [gr.JSON(label="adapters", visible=False)], **quick)
+
+
+_MAP_NUMBERS = {"token": 0, "token_to": None, "layer": None, "head": None}
+
+
+def _endpoint(function: Any, inputs: list[Any], outputs: list[Any], **named: Any) -> None:
+    # `preprocess=False`: a picture reaches `inference.intake` as the file that it is, undecoded.
+    gr.Button(visible=False).click(
+        function,
+        inputs=inputs,
+        outputs=outputs,
+        api_name=function.__name__,
+        api_description=" ".join((inspect.getdoc(function) or "").split()),
+        preprocess=False,
+        **named,
+    )
+
+
+def _variants(variants: Any) -> tuple[Variant, ...]:
+    listed = ["base"] if variants is None else variants
+    if not isinstance(listed, list) or not all(isinstance(label, str) for label in listed):
+        raise SettingsError("variants as a list of labels", repr(variants)[:40], 'send for instance ["base", "other"]')
+    return tuple(parse_variant(label) for label in listed)
+
+
+def _told(progress: Progress) -> dict[str, Any]:
+    return {"progress": forms.working(progress)["text"]}
+
+
+def _facts(facts: Any) -> dict[str, Any]:
+    return {
+        "name": facts.name,
+        "kind": facts.kind,
+        "base": facts.base,
+        "rank": facts.rank,
+        "alpha": facts.alpha,
+        "modules": list(facts.modules),
+        "towers": list(facts.towers),
+        "layers": list(facts.layers),
+        "sha256": facts.sha256,
+        "description": facts.description,
+        "problems": list(facts.problems),
+    }

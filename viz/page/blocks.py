@@ -1,0 +1,85 @@
+"""The page as Gradio Blocks: layout, listeners and endpoints put together. Knows no model; it is given an engine."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from inference.protocol import Engine
+from inference.settings import Settings
+from viz.page import api, layout
+from viz.page.edge import Page
+from viz.page.examples import Example
+from viz.page.forms import variant_rows
+from viz.page.listeners import Listeners
+from viz.page.shelf import Shelf
+
+MODEL = "model"
+STATES = 500
+"""All listeners and endpoints that use the model share this id, so that one of them runs at a time."""
+
+
+def build_page(engine: Engine, settings: Settings, shelf: Shelf, *, examples: Sequence[Example] = ()) -> gr.Blocks:
+    """The page, ready to be launched or mounted with `skin.look_and_feel()`."""
+    is_mini = settings.model == ""
+    hour_s = 3600
+    page = Page(
+        title="LoRA Attention Visualizer",
+        analytics_enabled=False,
+        fill_width=True,
+        # Files of a live visit are younger than its session; only older ones are deleted.
+        delete_cache=(hour_s, int(2 * settings.session_hours * hour_s) + hour_s),
+    )
+    listeners = Listeners(engine, settings, shelf, examples=examples, is_mini=is_mini)
+    with page:
+        parts = layout.lay_out(
+            settings, examples=examples, variants=variant_rows(engine.adapters(), settings), is_mini=is_mini
+        )
+        _listen(page, parts, listeners)
+        api.add_endpoints(api.Endpoints(engine, settings, shelf), MODEL)
+    page.queue(max_size=settings.queue)
+    # What Gradio keeps of a tab is small, but it keeps 10,000 of them unless told otherwise.
+    page.state_session_capacity = STATES
+    return page
+
+
+def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    model: dict[str, Any] = {
+        "concurrency_id": MODEL,
+        "concurrency_limit": 1,
+        "show_progress": "hidden",
+        "api_visibility": "private",
+        "preprocess": False,
+        "outputs": [parts.stage, parts.session_id, parts.status, parts.ask, parts.cancel, parts.header],
+    }
+    buttons = [parts.status, parts.ask, parts.cancel]
+    page.load(listeners.opened, outputs=[parts.header, parts.variants, parts.stage], **quick)
+    page.unload(listeners.closed)
+
+    started = gr.on(
+        [parts.ask.click, parts.question.submit], listeners.starting, outputs=buttons, trigger_mode="once", **quick
+    )
+    asked = started.then(listeners.ask, inputs=parts.form, **model)
+    swapping = parts.swap.click(listeners.starting, outputs=buttons, **quick)
+    swapped = swapping.then(listeners.swap, inputs=[parts.session_id, parts.swap_picture], **model)
+    parts.cancel.click(listeners.cancelled, outputs=buttons, cancels=[asked, swapped], **quick)
+
+    raw = quick | {"preprocess": False}
+    parts.picture.upload(listeners.check_picture, inputs=parts.picture, outputs=[parts.picture, parts.status], **raw)
+    parts.swap_picture.upload(
+        listeners.check_picture, inputs=parts.swap_picture, outputs=[parts.swap_picture, parts.status], **raw
+    )
+    parts.examples.pick(
+        listeners.pick_example,
+        inputs=parts.variants,
+        outputs=[parts.picture, parts.question, parts.variants, parts.status],
+        **raw,
+    )
+    parts.kinds.pick(listeners.pick_kind, outputs=parts.question, **raw)
+    parts.open_file.upload(
+        listeners.open_file,
+        inputs=parts.open_file,
+        outputs=[parts.stage, parts.session_id, parts.status],
+        **raw,
+    )
