@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from inference.mini.card import adapter_card
 from inference.mini.facts import ADAPTERS
 from inference.mini.schedule import Optimizers
 from inference.mini.storage import ATTENTION, MLP, add_lora, load_base, save_adapter
@@ -46,11 +47,6 @@ def train_adapter(name: str, *, base: Path, out: Path, seed: int, haste: float =
     steps = max(2, int(lesson.steps / haste))
     optimizers = Optimizers([torch.optim.AdamW(params, lr=2e-3, weight_decay=0.01)], steps=steps)
     right = train_answers(model, processor, bank, rng, learner=name, optimizers=optimizers, steps=steps)
-    save_adapter(adapted.eval(), name, _card(name, lesson, right), out)
+    card = adapter_card(name, ADAPTERS[name], modules=lesson.modules, steps=steps, right=right)
+    save_adapter(adapted.eval(), name, card, out)
     return right
-
-
-def _card(name: str, lesson: Lesson, right: float) -> str:
-    from inference.mini.card import adapter_card
-
-    return adapter_card(name, ADAPTERS[name], modules=lesson.modules, steps=lesson.steps, right=right)
