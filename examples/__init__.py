@@ -1,0 +1,1 @@
+"""What the page offers to start with, and short scripts that show how to use it from outside."""
