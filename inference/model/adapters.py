@@ -29,9 +29,9 @@ class AdapterBank:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._linears = {
-            name: tuple(module.weight.shape)
+            name.removesuffix(".base_layer"): tuple(module.weight.shape)
             for name, module in model.named_modules()
-            if isinstance(module, torch.nn.Linear)
+            if isinstance(module, torch.nn.Linear) and ".lora_" not in name
         }
         self._loaded: dict[tuple[str, str], str] = {}
         self._notes: dict[str, str] = {}
@@ -112,12 +112,14 @@ class AdapterBank:
 
     def _remove(self, inner: str) -> None:
         """Takes all that was put in under this name out again, and the wrappers that then hold nothing."""
-        for name, module in list(self._model.named_modules()):
+        for path, module in list(self._model.named_modules()):
             if not isinstance(module, LoraLayer):
                 continue
+            # Deleting an active adapter would make the library switch another one on.
+            module.set_adapter([name for name in module.active_adapters if name != inner])
             module.delete_adapter(inner)
             if not module.r:
-                parent, _, child = name.rpartition(".")
+                parent, _, child = path.rpartition(".")
                 setattr(self._model.get_submodule(parent), child, module.get_base_layer())
             else:
                 module.enable_adapters(False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoProcessor, Qwen3VLForConditionalGeneration
 
 from inference.errors import ModelError
@@ -176,7 +177,7 @@ def _load_weights(source: str, shown: str, dtype: torch.dtype, options: dict[str
         model, report = Qwen3VLForConditionalGeneration.from_pretrained(
             source, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, output_loading_info=True, **options
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             "weights in safetensors that fit the config",
             f"{shown}, whose weights could not be loaded ({_first_line(error)})",

@@ -51,8 +51,8 @@ def choose_bounds(loaded: LoadedModel, wanted: tuple[int | None, int | None], ow
     """
     size = loaded.processor.image_processor.size
     default = owner or Bounds(size["shortest_edge"], size["longest_edge"])
-    least = wanted[0] if wanted[0] is not None else default.min_pixels
     most = wanted[1] if wanted[1] is not None else default.max_pixels
+    least = wanted[0] if wanted[0] is not None else min(default.min_pixels, most)
     if owner and most > owner.max_pixels:
         raise SettingsError(f"max_pixels of at most {owner.max_pixels:,}", f"{most:,}", "choose a smaller value")
     if least > most:
