@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from inference.trace.summary import summarise
 
 from inference.errors import SettingsError
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
 from inference.trace.request import Request, Variant, parse_variant
 from inference.trace.session import Session
+from inference.trace.summary import summarise
 from viz import handlers
 from viz.page import forms
 from viz.page.shelf import Shelf

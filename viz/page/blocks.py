@@ -56,6 +56,7 @@ def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
     buttons = [parts.status, parts.ask, parts.cancel]
     page.load(listeners.opened, outputs=[parts.header, parts.variants, parts.stage], **quick)
     page.unload(listeners.closed)
+    parts.header.refresh(listeners.model_state, outputs=parts.header, **quick)
 
     started = gr.on(
         [parts.ask.click, parts.question.submit], listeners.starting, outputs=buttons, trigger_mode="once", **quick
@@ -73,7 +74,7 @@ def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
     parts.examples.pick(
         listeners.pick_example,
         inputs=parts.variants,
-        outputs=[parts.picture, parts.question, parts.variants, parts.status],
+        outputs=[parts.picture, parts.question, parts.variants, parts.status, parts.swap_picture],
         **raw,
     )
     parts.kinds.pick(listeners.pick_kind, outputs=parts.question, **raw)

@@ -51,13 +51,13 @@ class Listeners:
         """When a tab closes: its sessions go."""
         self.visits.leave(str(request.session_hash))
 
-    def model_state(self) -> dict[str, str]:
+    def model_state(self) -> dict[str, Any]:
         """The title line: which model, and whether it is there yet."""
         facts = self.engine.facts()
-        state = "is being loaded; you can fill in everything meanwhile"
+        state = "being loaded; fill in the rest meanwhile"
         if facts is not None:
             state = f"{facts.layers} layers, {facts.heads} heads, {facts.dtype} on {facts.device}"
-        return {"model": self.engine.model_name, "state": state}
+        return {"model": self.engine.model_name, "state": state, "loaded": facts is not None}
 
     def starting(self) -> Outputs:
         """At once after a click on Ask: buttons and status, before the queue lets the question in."""
@@ -95,10 +95,12 @@ class Listeners:
         return gr.skip(), forms.told(f"{words}. {ONLY_SHAPES}" if self.is_mini else f"{words}.")
 
     def pick_example(self, event: gr.EventData, variants: Any) -> Outputs:
-        """Picture, question and variants of the example that was clicked."""
+        """Picture, question, variants, status and swap picture of the example that was clicked."""
         example = self.examples[_index(event, len(self.examples))]
         rows = forms.ticked(variants, example.variants)
-        return str(example.picture), example.question, rows, forms.told(f"{example.title}: now Ask.")
+        words = f"{example.title}. {example.shows}".strip()
+        swap = str(example.swap) if example.swap else None
+        return str(example.picture), example.question, rows, forms.told(words), swap
 
     def pick_kind(self, event: gr.EventData) -> str:
         """An example of the kind of question that was clicked."""

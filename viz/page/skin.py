@@ -54,11 +54,14 @@ def look_and_feel() -> dict[str, Any]:
         text_size="sm",
         spacing_size="sm",
     )
+    # In the head, since Gradio rewrites the selectors of `css`, and then no rule reaches the frame of the page; inside
+    # its container twice named, so that they outweigh the theme's rules for bare elements.
+    inner = "\n".join(asset(name) for name in STYLES)
+    styles = f"{asset('frame.css')}\n.gradio-container.gradio-container {{\n{inner}\n}}\n"
     return {
         "theme": theme,
-        "css": "\n".join(asset(name) for name in STYLES),
         "js": _SCRIPT,
-        "head": _HEAD,
+        "head": f"{_HEAD}\n<style>\n{styles}</style>",
         "footer_links": ["api"],
         "run_history": False,
         "show_error": False,

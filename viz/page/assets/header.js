@@ -22,8 +22,17 @@ root.addEventListener("click", (event) => {
   }
 });
 
+// Until the model is there, asks now and then whether it is.
+async function lookAgain() {
+  const answer = await fetch(new URL("api/health", document.baseURI)).catch(() => null);
+  const found = answer && answer.ok ? await answer.json() : { loaded: false };
+  if (found.loaded) trigger("refresh");
+  else setTimeout(lookAgain, 3000);
+}
+
 function showModel() {
-  const { model, state } = props.value || {};
+  const { model, state, loaded } = props.value || {};
+  if (loaded === false) setTimeout(lookAgain, 1500);
   setText(part("model"), model || "");
   setText(part("state"), state ? `\u00b7 ${state}` : "");
 }

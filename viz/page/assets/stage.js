@@ -9,7 +9,7 @@ const stage = {
   wanted: null,
   busy: false,
   anchor: 0,
-  view: { opacity: 65, smooth: "cells", lines: false, peak: true, tab: "layers" },
+  view: { opacity: 55, smooth: "cells", lines: false, peak: true, tab: "layers" },
 };
 let drawn = [];
 
@@ -100,8 +100,8 @@ async function apply(look) {
 }
 
 function showTitle(look) {
-  const panel = look.panels[0];
-  setText(part("token"), panel ? panel.token_text.trim() || SPACE : "");
+  const texts = look.panels.map((panel) => panel.token_text.trim() || (panel.token_text ? SPACE : "")).filter(Boolean);
+  setText(part("token"), [...new Set(texts)].join(" / "));
   const picture = currentPicture();
   const seen = picture ? `Picture as the model saw it: ${[`${picture.width} \u00d7 ${picture.height} px`, ...picture.notes].join(", ")}.` : "";
   setText(part("where"), `${whereWords(look.choice)}. ${seen}`);

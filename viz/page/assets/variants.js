@@ -3,7 +3,7 @@
 function showVariants() {
   const rows = part("rows");
   const all = props.value || [];
-  const describe = (variant) => variant.why || (variant.on ? variant.description : "");
+  const describe = (variant) => variant.why || variant.description;
   if (rows.children.length !== all.length || all.some((variant, index) => rows.children[index].dataset.name !== variant.name)) {
     rows.replaceChildren(...all.map(buildVariant));
   }
@@ -17,6 +17,7 @@ function showVariants() {
     }
     const why = row.querySelector(".lav-why");
     setText(why, describe(variant));
+    setAttribute(why, "title", describe(variant));
     show(why, describe(variant) !== "");
   });
 }

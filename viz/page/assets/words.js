@@ -8,7 +8,7 @@ function showWords(look) {
   const labels = look.variants;
   fit(strips, labels.length, buildRow);
   const darkest = Math.max(0.0001, ...look.panels.flatMap((panel) => panel.tokens.map((token) => token.shade)));
-  setText(part("darkest"), ` (darkest: ${Math.round(100 * darkest)} %)`);
+  setText(part("darkest"), ` (darkest ${Math.round(100 * darkest)} %)`);
   labels.forEach((label, index) => {
     const panel = look.panels.find((each) => each.variant === label);
     fillRow(strips.children[index], label, look.colours[index], panel, darkest);
