@@ -6,7 +6,6 @@ torch and no model: whether an adapter fits a model is for `inference.model.adap
 
 import hashlib
 import json
-import math
 import re
 import struct
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any
 from inference.protocol import AdapterFacts
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "adapter_config.json", "adapter_model.safetensors", "README.md"
-MAX_RANK = 1024
+MAX_RANK, MAX_ALPHA = 1024, 1e6
 MAX_PATTERN_CHARS, MAX_PATTERN_REPEATS = 1_000, 5
 _CONFIG_BYTES, _HEADER_BYTES, _CARD_BYTES = 4_000_000, 64_000_000, 100_000
 
@@ -39,7 +38,7 @@ _REFUSED_PARTS = {
 }
 _REPEATED_GROUP = re.compile(r"\)\s*[+*{]")
 _REPEAT = re.compile(r"[+*]|\{\d*,\d*\}")
-_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
+_LAYER = re.compile(r"(?:^|\.)layers\.(\d{1,6})\.")
 _VISION = re.compile(r"(?:^|\.)visual\.")
 _MATRIX = re.compile(r"^(?:base_model\.model\.)?(?P<module>.+)\.(?P<part>lora_[A-Za-z_]+)(?:\.weight|\.bias)?$")
 
@@ -190,8 +189,11 @@ def _describe(facts: AdapterFacts, folder: Path, files: AdapterFiles) -> Adapter
 
 
 def _number(value: Any, kind: type[int] | type[float]) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return kind(value) if is_number else kind(0)
+    return kind(value) if _is_number(value) else kind(0)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_ALPHA
 
 
 def _name_problems(name: str) -> list[str]:
@@ -212,15 +214,20 @@ def _config_problems(config: dict[str, Any]) -> list[str]:
         )
     if config.get("bias", "none") != "none":
         problems.append("It changes biases of the base (bias).")
-    return problems + _rank_problems(config) + _pattern_problems(config)
+    return problems + _number_problems(config) + _pattern_problems(config)
 
 
-def _rank_problems(config: dict[str, Any]) -> list[str]:
-    patterns = config.get("rank_pattern") or {}
-    ranks = [config.get("r"), *(patterns.values() if isinstance(patterns, dict) else [None])]
-    if all(isinstance(rank, int) and not isinstance(rank, bool) and 1 <= rank <= MAX_RANK for rank in ranks):
-        return []
-    return [f"Its rank is not a whole number from 1 to {MAX_RANK}."]
+def _number_problems(config: dict[str, Any]) -> list[str]:
+    ranks, alphas = (
+        [config.get(single), *(patterns.values() if isinstance(patterns := config.get(part) or {}, dict) else [None])]
+        for single, part in (("r", "rank_pattern"), ("lora_alpha", "alpha_pattern"))
+    )
+    problems = []
+    if not all(isinstance(rank, int) and not isinstance(rank, bool) and 1 <= rank <= MAX_RANK for rank in ranks):
+        problems.append(f"Its rank is not a whole number from 1 to {MAX_RANK}.")
+    if not all(map(_is_number, alphas)):
+        problems.append(f"Its alpha is not a number up to {MAX_ALPHA:g}.")
+    return problems
 
 
 def _pattern_problems(config: dict[str, Any]) -> list[str]:
@@ -232,7 +239,7 @@ def _pattern_problems(config: dict[str, Any]) -> list[str]:
     patterns = [value for key in ("target_modules", "exclude_modules") if isinstance(value := config.get(key), str)]
     patterns += _listed(config.get("layers_pattern"))
     for part in ("rank_pattern", "alpha_pattern"):
-        patterns += list(config.get(part) or {})
+        patterns += value if isinstance(value := config.get(part), dict) else []
     if all(isinstance(name, str) and len(name) <= MAX_PATTERN_CHARS for name in names) and all(map(_is_tame, patterns)):
         return []
     return [

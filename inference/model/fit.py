@@ -125,11 +125,15 @@ def _asked_modules(
 ) -> set[str]:
     if config["target_modules"] == "all-linear":
         return found
-    parts = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
     try:
-        lora = LoraConfig(**{part: config.get(part) for part in parts})
+        return _matched(name, config, linears, renamed=renamed)
     except (ValueError, TypeError) as error:
         raise AdapterError("a config that names its modules", f"{error} in {name}", "save the adapter again") from error
+
+
+def _matched(name: str, config: Mapping[str, Any], linears: Mapping[str, Shape], *, renamed: bool) -> set[str]:
+    parts = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
+    lora = LoraConfig(**{part: config.get(part) for part in parts})
     asked, deadline = set(), time.monotonic() + _MATCHING_S
     for module in linears:
         spellings = _old_names(module) if renamed else [module]

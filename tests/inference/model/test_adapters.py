@@ -268,3 +268,21 @@ def test_an_adapter_that_was_taken_away_is_told(bank: AdapterBank, alpha: Adapte
     gone = replace(alpha, folder=str(tmp_path / "gone"), name="gone")
     with pytest.raises(AdapterError, match=r"a whole adapter, got gone: There is no folder 'gone'"):
         bank.load(gone)
+
+
+STRANGE: tuple[Any, ...] = (None, True, -1, 1.5, "", "x", [], [1], ["q_proj"], [["x"]], {}, {"a": "b"}, {"q_proj": 3})
+FIELDS = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern")
+
+
+@pytest.mark.parametrize("field", [*FIELDS, "use_rslora", "use_dora", "lora_bias", "fan_in_fan_out", "loftq_config"])
+def test_no_value_of_any_field_breaks_the_fitting(
+    bank: AdapterBank, alpha: AdapterFacts, tmp_path: Path, field: str
+) -> None:
+    """Whatever passes the reading of the files fits or is refused in a sentence."""
+    for number, value in enumerate(STRANGE):
+        folder = tmp_path / str(number)
+        changed(alpha, folder, **{field: value})
+        facts = read_adapter(folder)
+        if not facts.problems:
+            problem = bank.fit_problem(facts)
+            assert problem == "" or problem.startswith("Expected ")

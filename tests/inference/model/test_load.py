@@ -45,7 +45,7 @@ def test_another_dtype_is_taken_and_told(base_folder: Path) -> None:
 )
 def test_what_is_not_there_is_said(source: str, options: dict[str, str], message: str) -> None:
     with pytest.raises(ModelError) as caught:
-        load_model(source, **options)  # type: ignore[arg-type]
+        load_model(source, **options)
     assert str(caught.value).startswith(message)
 
 
