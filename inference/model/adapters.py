@@ -5,6 +5,7 @@ numbers that were checked: modules, ranks and alphas are named one by one. Knows
 engine's lock is round every call.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from inference.errors import AdapterError
 from inference.model.fit import Fit, fit_adapter
 from inference.protocol import AdapterFacts
 
+# Names on the model are ours, for a visitor's may hold signs that the library cannot take; no two banks share one.
+_numbers = itertools.count(1)
+
 
 class AdapterBank:
     """The adapters of one model. Outside of `active` the model is the base, bit for bit."""
@@ -35,7 +39,6 @@ class AdapterBank:
         }
         self._loaded: dict[tuple[str, str], str] = {}
         self._notes: dict[str, str] = {}
-        self._count = 0
 
     def fit_problem(self, facts: AdapterFacts) -> str:
         """What keeps this adapter from fitting the model, as a sentence; empty if it fits."""
@@ -53,8 +56,7 @@ class AdapterBank:
         """
         key = (facts.folder, facts.sha256)
         if key not in self._loaded:
-            self._count += 1
-            inner = f"adapter_{self._count}"
+            inner = f"adapter_{next(_numbers)}"
             self._notes[inner] = self._inject(inner, facts)
             self._loaded[key] = inner
         return self._notes[self._loaded[key]]
