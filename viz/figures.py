@@ -159,7 +159,7 @@ def _variant_lines(seen: Seen, choice: Choice, missing: str) -> list[str]:
     scores = seen.chosen[0].scores if len(seen.chosen) == 1 else None
     sure = f", p {words.chance(scores.logprob)}" if scores else ""
     looked = f"{words.named(seen.chosen)}{sure}: {picture} on the picture"
-    return [answer, looked, f"{question} on the question, {first} on the first token"]
+    return [answer, looked, f"{question} on question, {first} on first token"]
 
 
 def _plan(panels: int, size_px: tuple[int, int], caption: str) -> tuple[Layout, list[str]]:

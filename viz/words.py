@@ -100,8 +100,10 @@ def hover(token: Token, share: float) -> str:
 
 
 def chance(logprob: float) -> str:
-    """The probability to two digits."""
+    """The probability to two digits; 0 and 1 are told of nothing that is not quite that."""
     value = math.exp(logprob)
+    if value >= 0.995:
+        return "1" if value == 1 else "above 0.99"
     return f"{value:.2f}" if value >= 0.005 else "below 0.01"
 
 
