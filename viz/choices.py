@@ -1,10 +1,10 @@
-"""What a person looks at: the first choice with its reason, a forged or stale one refused, and steps by keyboard.
+"""What a person looks at: the first choice with its reason, and a forged or stale one refused.
 
-Plain functions over a session; knows no colours, no Gradio and no model.
+Plain functions over a session; knows no Gradio and no model.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 from inference.errors import SettingsError
@@ -13,8 +13,6 @@ from inference.trace.session import Run, Session
 from viz import overlay, words
 from viz.slots import slot_count, slots_of
 from viz.view import Choice
-
-KEYS = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown")
 
 
 def first_choice(session: Session) -> tuple[Choice, str]:
@@ -54,27 +52,6 @@ def check_choice(session: Session, raw: object) -> Choice:
         colormap=_colormap(given.get("colormap", Choice().colormap)),
         hidden=_hidden(session, given.get("hidden", ())),
     )
-
-
-def step(choice: Choice, session: Session, key: str) -> Choice:
-    """The choice one step on: left and right change the token, up and down the layer; at an end it stays.
-
-    From the mean over all layers, down goes to the first layer and up to the last, as they lie on the chart.
-
-    Raises:
-        SettingsError: another key.
-    """
-    if key not in KEYS:
-        raise SettingsError(f"one of {', '.join(KEYS)}", _shown(key), "use the arrow keys")
-    if key in ("ArrowLeft", "ArrowRight"):
-        token = choice.token - 1 if key == "ArrowLeft" else choice.token_to + 1
-        token = min(max(token, 0), slot_count(session) - 1)
-        return replace(choice, token=token, token_to=token)
-    last = session.model.layers - 1
-    if choice.layer is None:
-        return replace(choice, layer=0 if key == "ArrowDown" else last)
-    layer = choice.layer + (1 if key == "ArrowDown" else -1)
-    return replace(choice, layer=min(max(layer, 0), last))
 
 
 def run_of(session: Session, variant: object) -> Run:

@@ -15,14 +15,14 @@ from inference.trace import maps
 from inference.trace.session import Session
 from viz import overlay, svg, words
 from viz.charts import layer_head_figure
-from viz.choices import check_choice, first_choice, run_of, step
+from viz.choices import check_choice, first_choice, run_of
 from viz.drawing import FileKind, saved
 from viz.figures import comparison_figure, open_picture
 from viz.look import look
 from viz.seen import Seen, alt_text, peak_of, see, shares_of, summary, why_missing
 from viz.view import Choice
 
-__all__ = ["chart_file", "check_choice", "figure_file", "first_choice", "look", "map_file", "map_numbers", "step"]
+__all__ = ["chart_file", "check_choice", "figure_file", "first_choice", "look", "map_file", "map_numbers"]
 
 _KINDS: dict[str, FileKind] = {"png": "png", "svg": "svg", "pdf": "pdf"}
 

@@ -1,4 +1,4 @@
-"""The first choice and its reason, forged choices, and steps by keyboard."""
+"""The first choice and its reason, and forged choices."""
 
 import math
 from dataclasses import asdict, replace
@@ -10,7 +10,7 @@ from inference.errors import SettingsError
 from inference.trace.request import Request
 from inference.trace.session import Session
 from tests.fakes import HEADS, LAYERS, make_picture, make_session
-from viz.choices import check_choice, first_choice, run_of, step
+from viz.choices import check_choice, first_choice, run_of
 from viz.view import Choice
 
 
@@ -100,30 +100,6 @@ def test_what_is_left_out_keeps_its_default_and_a_range_is_turned_round() -> Non
 def test_a_forged_choice_is_refused_with_what_was_expected(raw: object, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         check_choice(make_session(), raw)
-
-
-@pytest.mark.parametrize(
-    ("start", "key", "end"),
-    [
-        (Choice(2, 2), "ArrowRight", Choice(3, 3)),
-        (Choice(2, 4), "ArrowRight", Choice(5, 5)),
-        (Choice(2, 4), "ArrowLeft", Choice(1, 1)),
-        (Choice(0, 0), "ArrowLeft", Choice(0, 0)),
-        (Choice(5, 5), "ArrowRight", Choice(5, 5)),
-        (Choice(layer=2, head=1), "ArrowDown", Choice(layer=3, head=1)),
-        (Choice(layer=4), "ArrowDown", Choice(layer=4)),
-        (Choice(layer=0), "ArrowUp", Choice(layer=0)),
-        (Choice(), "ArrowDown", Choice(layer=0)),
-        (Choice(), "ArrowUp", Choice(layer=4)),
-    ],
-)
-def test_arrows_move_token_and_layer_and_stop_at_the_ends(start: Choice, key: str, end: Choice) -> None:
-    assert step(start, make_session(), key) == end
-
-
-def test_other_keys_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"one of ArrowLeft, .*got 'Enter'"):
-        step(Choice(), make_session(), "Enter")
 
 
 def test_a_variant_is_found_by_its_label_or_refused() -> None:

@@ -39,7 +39,6 @@ def test_the_offered_names_are_these() -> None:
         "look",
         "map_file",
         "map_numbers",
-        "step",
     ]
 
 
