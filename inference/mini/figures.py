@@ -36,7 +36,11 @@ class Exam:
 
 
 def measure_all(weights: Path = BASE_DIR.parent, *, scenes: int, seed: int) -> Figures:
-    """All figures, each on `scenes` fresh scenes; where a head is chosen, on a third as many further ones."""
+    """All figures, each on `scenes` fresh scenes.
+
+    A head is chosen on a third as many further scenes; for `other` and `renamed`, whose shares no bar asks for, on
+    the first third of the same ones and told of the rest.
+    """
     model, processor = load_base(weights / "base")
     base = Reader(model, processor)
     rng = np.random.default_rng(seed)

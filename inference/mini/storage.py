@@ -55,7 +55,8 @@ def save_base(
 def save_adapter(model: PeftModel, name: str, card: str, folder: Path = ADAPTERS_DIR) -> None:
     """Writes the active adapter into its own folder, as any user would, with our card for the library's."""
     shutil.rmtree(folder / name, ignore_errors=True)
-    model.save_pretrained(str(folder / name))
+    # with "auto" peft would look the base's name up on the hub to learn whether its vocabulary grew
+    model.save_pretrained(str(folder / name), save_embedding_layers=False)
     (folder / name / "README.md").write_text(card, encoding="utf-8")
 
 

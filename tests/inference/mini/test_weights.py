@@ -4,7 +4,6 @@
 """
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -25,11 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is d
 
 
 @pytest.fixture(scope="module")
-def base() -> Iterator[Reader]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield Reader(*load_base())
-    torch.set_num_threads(threads)
+def base() -> Reader:
+    return Reader(*load_base())
 
 
 def scenes(**sort: object) -> list[Scene]:
