@@ -51,7 +51,9 @@ class Conversation:
 
     def rewind(self) -> None:
         """Forgets all after the prompt."""
-        self._cache.crop(self.prompt_length - self.length)
+        # Zero means "nothing to remove" to some versions of the library, and "keep nothing" to others.
+        if surplus := self.length - self.prompt_length:
+            self._cache.crop(-surplus)
 
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor, **options: Any) -> Logits:
         with torch.inference_mode():
