@@ -70,7 +70,9 @@ class Panel:
     lines: Sequence[str]
 
 
-def comparison_figure(session: Session, choice: Choice, *, opacity: float = 0.6, smooth: bool = False) -> Figure:
+def comparison_figure(
+    session: Session, choice: Choice, *, opacity: float = overlay.OPACITY, smooth: bool = False
+) -> Figure:
     """The picture, then every shown variant's map over it, on one colour scale, under the question.
 
     Raises:

@@ -28,7 +28,7 @@ _KINDS: dict[str, FileKind] = {"png": "png", "svg": "svg", "pdf": "pdf"}
 
 
 def map_file(
-    session: Session, choice: Choice, variant: str, kind: str, *, opacity: float = 0.6, smooth: bool = False
+    session: Session, choice: Choice, variant: str, kind: str, *, opacity: float = overlay.OPACITY, smooth: bool = False
 ) -> bytes:
     """One variant's map over the picture in its original size, as png or svg, on the scale that all variants share.
 
@@ -47,7 +47,9 @@ def map_file(
     return buffer.getvalue()
 
 
-def figure_file(session: Session, choice: Choice, kind: str, *, opacity: float = 0.6, smooth: bool = False) -> bytes:
+def figure_file(
+    session: Session, choice: Choice, kind: str, *, opacity: float = overlay.OPACITY, smooth: bool = False
+) -> bytes:
     """The picture and the maps of all variants shown as one figure with caption: png, svg or pdf.
 
     Raises:
@@ -111,7 +113,7 @@ def _map_svg(session: Session, choice: Choice, seen: Seen, scale: Normalize, *, 
     if smooth:
         drawn = svg.smooth_svg(overlay.map_png(seen.grid, scale, choice.colormap), size_wh)
     else:
-        drawn = svg.cells_svg(overlay.coloured(seen.grid, scale, choice.colormap), size_wh)
+        drawn = svg.cells_svg(overlay.veil(seen.grid, scale, choice.colormap), size_wh)
     title = words.visible(alt_text(seen, choice))
     return svg.over_picture(picture.png, size_wh, drawn, opacity=opacity, title=title)
 

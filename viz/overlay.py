@@ -31,6 +31,13 @@ ADAPTER_COLOURS = ("#d55e00", "#0072b2", "#00a077", "#cc4fd8", "#a3804f")
 
 BAR_STEPS = 256
 
+OPACITY = 0.85
+"""How much of the map a picture shows unless a person says otherwise, 0 to 1."""
+
+FAINTEST = 0.2
+"""How opaque a map over a picture is where it is lowest; it grows to 1 at the top of the scale, quickly at first, so
+that the picture keeps its colours where nobody looked and a faint look is seen all the same."""
+
 
 def colour_scale(maps: Sequence[Float[np.ndarray, "..."]]) -> Normalize:
     """One scale for maps shown together: 0 to their common maximum; 0 to 1 where nothing is above zero."""
@@ -65,15 +72,26 @@ def coloured(
     return colours
 
 
+def veil(grid: Float[np.ndarray, "rows cols"], scale: Normalize, colormap: str) -> UInt8[np.ndarray, "rows cols 4"]:
+    """RGBA of every cell as it lies over the picture: `coloured`, and the more opaque the higher on the scale.
+
+    Alpha is 255 * (FAINTEST + (1 - FAINTEST) * sqrt(step / 255)) for steps 0 to 255 of the scale.
+    """
+    colours = coloured(grid, scale, colormap)
+    height = np.sqrt(_steps(grid, scale) / (BAR_STEPS - 1))
+    colours[..., 3] = np.rint(255 * (FAINTEST + (1 - FAINTEST) * height))
+    return colours
+
+
 def map_png(grid: Float[np.ndarray, "rows cols"], scale: Normalize, colormap: str) -> bytes:
-    """An RGBA PNG of one pixel a cell."""
-    return _encode(Image.fromarray(coloured(grid, scale, colormap)))
+    """The `veil` as a PNG of one pixel a cell."""
+    return _encode(Image.fromarray(veil(grid, scale, colormap)))
 
 
 def sprite_png(maps: Float[np.ndarray, "maps rows cols"], scale: Normalize, colormap: str) -> bytes:
     """A PNG of one pixel a cell with all maps stacked downwards.
 
-    It holds indices into the colour map's 256 colours, so its colours are those of `map_png` at a quarter of the size.
+    It lies over no picture, so it is opaque; it holds indices into the colour map's 256 colours, which is small.
     """
     count, rows, cols = maps.shape
     image = Image.fromarray(_steps(maps, scale).reshape(count * rows, cols))
@@ -97,17 +115,18 @@ def composite(
     scale: Normalize,
     colormap: str,
     *,
-    opacity: float = 0.6,
+    opacity: float = OPACITY,
     smooth: bool = False,
 ) -> Image.Image:
     """The picture in its original size with the map over it, mixed as the browser mixes them.
 
-    Each axis is stretched by itself. `opacity` 0 to 1 is the map's part; `smooth` goes linearly from cell centre to
-    cell centre between the colours, as a browser enlarges, instead of showing cells.
+    Each axis is stretched by itself. `opacity` 0 to 1 scales the veil's own; `smooth` goes linearly from cell centre
+    to cell centre between the colours, as a browser enlarges, instead of showing cells.
     """
-    tiny = Image.fromarray(coloured(grid, scale, colormap)).convert("RGB")
     how = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
-    return Image.blend(picture.convert("RGB"), tiny.resize(picture.size, how), opacity)
+    over = Image.fromarray(veil(grid, scale, colormap)).resize(picture.size, how)
+    alpha = over.getchannel("A").point([round(opacity * step) for step in range(256)])
+    return Image.composite(over.convert("RGB"), picture.convert("RGB"), alpha)
 
 
 def _steps(grid: Float[np.ndarray, "*axes rows cols"], scale: Normalize) -> UInt8[np.ndarray, "*axes rows cols"]:

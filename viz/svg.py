@@ -27,9 +27,9 @@ def cells_svg(colours: UInt8[ndarray, "rows cols 4"], size_wh: tuple[int, int]) 
     tall, wide = size_wh[1] / rows, size_wh[0] / cols
     return "\n".join(
         f'<rect x="{col * wide:.6g}" y="{row * tall:.6g}" width="{wide:.6g}" height="{tall:.6g}" '
-        f'fill="#{red:02x}{green:02x}{blue:02x}" shape-rendering="crispEdges"/>'
+        f'fill="#{red:02x}{green:02x}{blue:02x}" fill-opacity="{alpha / 255:.4g}" shape-rendering="crispEdges"/>'
         for row, line in enumerate(colours.tolist())
-        for col, (red, green, blue, _) in enumerate(line)
+        for col, (red, green, blue, alpha) in enumerate(line)
     )
 
 

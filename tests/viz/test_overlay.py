@@ -35,7 +35,13 @@ def test_map_png_holds_matplotlibs_own_colours_one_pixel_a_cell(colormap: str) -
     scale = overlay.colour_scale([GRID])
     image = opened(overlay.map_png(GRID, scale, colormap))
     assert (image.mode, image.size) == ("RGBA", (COLS, ROWS))
-    assert np.array_equal(np.asarray(image), matplotlib.colormaps[colormap](scale(GRID), bytes=True))
+    assert np.array_equal(np.asarray(image)[..., :3], matplotlib.colormaps[colormap](scale(GRID), bytes=True)[..., :3])
+
+
+def test_the_veil_is_faintest_where_nobody_looked_and_solid_at_the_top() -> None:
+    grid = np.array([[0.0, 0.25, 1.0]], np.float32)
+    alpha = overlay.veil(grid, overlay.colour_scale([grid]), "viridis")[0, :, 3]
+    assert alpha.tolist() == [51, 153, 255]
 
 
 def test_every_step_of_the_scale_gets_matplotlibs_colour() -> None:
@@ -49,7 +55,7 @@ def test_a_sprite_is_its_maps_stacked_downwards_in_the_same_colours() -> None:
     maps = RNG.random((7, ROWS, COLS)).astype(np.float32)
     scale = overlay.colour_scale([maps])
     sprite = np.asarray(opened(overlay.sprite_png(maps, scale, "inferno")).convert("RGBA"))
-    singles = [np.asarray(opened(overlay.map_png(grid, scale, "inferno"))) for grid in maps]
+    singles = [overlay.coloured(grid, scale, "inferno") for grid in maps]
     assert np.array_equal(sprite, np.concatenate(singles))
 
 
@@ -62,28 +68,31 @@ def test_the_bar_runs_through_the_colour_map_once() -> None:
 def test_nearest_composite_shows_what_the_browser_shows_in_every_pixel() -> None:
     picture = Image.fromarray(RNG.integers(0, 256, (ROWS * 13, COLS * 17, 3), np.uint8))
     scale = overlay.colour_scale([GRID])
-    tiny = np.asarray(opened(overlay.map_png(GRID, scale, "viridis")))[..., :3].astype(float)
+    tiny = np.asarray(opened(overlay.map_png(GRID, scale, "viridis"))).astype(float)
     shown = np.asarray(overlay.composite(picture, GRID, scale, "viridis", opacity=0.6)).astype(float)
     enlarged = tiny.repeat(13, axis=0).repeat(17, axis=1)
-    expected = 0.4 * np.asarray(picture).astype(float) + 0.6 * enlarged
-    assert np.abs(shown - expected).max() < 1.001  # whole steps of 8 bits
+    part = 0.6 * enlarged[..., 3:] / 255
+    expected = (1 - part) * np.asarray(picture).astype(float) + part * enlarged[..., :3]
+    assert np.abs(shown - expected).max() < 1.6  # colour and alpha in whole steps of 8 bits
 
 
 def test_each_axis_is_stretched_by_itself_for_sizes_that_are_no_multiples() -> None:
     width, height = 101, 47
     picture = Image.new("RGB", (width, height))
     scale = overlay.colour_scale([GRID])
-    tiny = overlay.coloured(GRID, scale, "viridis")[..., :3]
+    veil = overlay.veil(GRID, scale, "viridis").astype(float)
+    tiny = veil[..., :3] * veil[..., 3:] / 255  # over black
     shown = np.asarray(overlay.composite(picture, GRID, scale, "viridis", opacity=1.0))
     for y, x in itertools.product(range(height), range(width)):
         cell = tiny[int((y + 0.5) * ROWS / height), int((x + 0.5) * COLS / width)]
-        assert np.array_equal(shown[y, x], cell)
+        assert np.abs(shown[y, x] - cell).max() <= 1
 
 
 def test_smooth_composite_goes_linearly_between_cell_centres_and_stays_flat_at_the_rim() -> None:
     grid = np.array([[0.0, 1.0]], np.float32)
     scale = overlay.colour_scale([grid])
-    low, high = overlay.coloured(grid, scale, "cividis")[0, :, :3].astype(float)
+    veil = overlay.veil(grid, scale, "cividis")[0].astype(float)
+    low, high = veil[:, :3] * veil[:, 3:] / 255  # over black
     picture = Image.new("RGB", (40, 4))
     row = np.asarray(overlay.composite(picture, grid, scale, "cividis", opacity=1.0, smooth=True)).astype(float)[0]
     for x in range(40):
