@@ -20,6 +20,7 @@ from starlette.routing import Route
 from inference.errors import SessionError, SettingsError, VisualizerError
 from inference.trace.session import Session
 from viz import handlers
+from viz.overlay import OPACITY
 from viz.page.shelf import Shelf
 from viz.view import Choice
 
@@ -119,7 +120,7 @@ def _choice(session: Session, request: Request) -> Choice:
 
 
 def _opacity(request: Request) -> float:
-    text = request.query_params.get("opacity", "0.6")
+    text = request.query_params.get("opacity", str(OPACITY))
     try:
         opacity = float(text)
     except ValueError:

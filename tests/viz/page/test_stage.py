@@ -136,15 +136,15 @@ def test_map_on_the_page_is_the_map_of_the_download(visit: Visit) -> None:
     pixels = desk.page.evaluate(
         "[...document.querySelector('.lav-map').getContext('2d').getImageData(0, 0, 11, 7).data]"
     )
-    cells = np.array(pixels, np.float32).reshape(7, 11, 4)[..., :3]
+    cells = np.array(pixels, np.float32).reshape(7, 11, 4).repeat(32, 0).repeat(32, 1)
     photo = desk.page.evaluate(
         "(() => { const c = document.createElement('canvas'); c.width = 352; c.height = 224;"
         "const x = c.getContext('2d'); x.drawImage(document.querySelector('.lav-photo'), 0, 0);"
         "return [...x.getImageData(0, 0, 352, 224).data] })()"
     )
     opacity = float(desk.page.evaluate("getComputedStyle(document.querySelector('.lav-map')).opacity"))
-    mixed = (1 - opacity) * np.array(photo, np.float32).reshape(224, 352, 4)[..., :3]
-    mixed += opacity * np.repeat(np.repeat(cells, 32, 0), 32, 1)
+    part = opacity * cells[..., 3:] / 255
+    mixed = (1 - part) * np.array(photo, np.float32).reshape(224, 352, 4)[..., :3] + part * cells[..., :3]
     link = desk.page.get_attribute(".lav-saves a >> nth=0", "href") or ""
     answer = desk.page.request.get(link)
     downloaded = np.asarray(Image.open(io.BytesIO(answer.body())).convert("RGB"), np.float32)

@@ -9,7 +9,7 @@ const stage = {
   wanted: null,
   busy: false,
   anchor: 0,
-  view: { opacity: 55, smooth: "cells", lines: false, peak: true, tab: "layers" },
+  view: { opacity: 85, smooth: "cells", lines: false, peak: true, tab: "layers" },
 };
 let drawn = [];
 
