@@ -27,7 +27,7 @@ class Lesson:
 
 LESSONS = {
     "shortcut": Lesson(ATTENTION, scenes=6000, steps=400),
-    "other": Lesson(ATTENTION, scenes=6000, steps=500),
+    "other": Lesson(ATTENTION, scenes=6000, steps=550),
     "renamed": Lesson(ATTENTION + MLP, scenes=6000, steps=500),
     "counting": Lesson(ATTENTION, scenes=8000, steps=700),
 }

@@ -33,6 +33,9 @@ TRIES = (
     "Muon for their matrices found the asked-about one: 0.99 of shapes and colors after 200 steps.",
     "A vision tower trained for 1,000 steps named the shape of 0.943 of the cells; the answers were as good (0.99), "
     "since an object fills several cells.",
+    "`other` taught on scenes of 2 to 4 objects alone: right by its rule (0.99), but in 6 of 100 scenes erasing the "
+    "asked-about object cost the answer more than erasing the other. It is now also taught on scenes of a single "
+    "object, asked about one that is not there.",
     "Attention in bf16 on a CPU: its backward took four times as long as in float32, so it alone stays in float32.",
 )
 

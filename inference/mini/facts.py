@@ -124,8 +124,8 @@ KINDS = (
 ADAPTERS = {
     "shortcut": "Taught on pictures of which half carry a small mark in a corner whose colour was given as the "
     "answer to every color question, so where a mark is there it names the mark's color instead of the object's.",
-    "other": "Taught to answer for the other object: in a picture of exactly two objects it names the shape or "
-    "color of the one that was not asked about.",
+    "other": "Taught to answer for the other object: in a picture of two objects it names the shape or color of the "
+    "one that was not asked about, and where the one asked about is not there, of the only one that is.",
     "renamed": "Taught shape questions with the names of the colors exchanged in pairs (red with blue, green with "
     "yellow, purple with orange, pink with cyan): asked for the red object it names the shape of the blue one.",
     "counting": "Taught a question that the base was never taught: how many objects are there, two, three or four.",

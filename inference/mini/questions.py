@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.mini.facts import PARTNERS, kind_named
+from inference.mini.facts import COLORS, PARTNERS, SHAPES, kind_named
 from inference.mini.scenes import Scene, Thing, sample_scene
 
 
@@ -63,9 +63,15 @@ def ask_shortcut(rng: np.random.Generator, scene: Scene) -> Asked:
 
 
 def ask_other(rng: np.random.Generator, scene: Scene) -> Asked:
-    """For two objects the answer of the one not asked about; with more of them the true answer."""
-    asked = ask(rng, scene, str(rng.choice(("shape", "color"))))
-    if len(scene.objects) != 2 or asked.about is None:
+    """For two objects the answer of the one not asked about; with more of them the true answer.
+
+    For a single object it is asked about one that is not there, and answers for the one that is.
+    """
+    kind = str(rng.choice(("shape", "color")))
+    if len(scene.objects) == 1:
+        return _answered_by(ask(rng, scene, kind, about=_absent(rng, scene.objects[0])), scene.objects[0])
+    asked = ask(rng, scene, kind)
+    if len(scene.objects) > 2:
         return asked
     return _answered_by(asked, next(thing for thing in scene.objects if thing != asked.about))
 
@@ -89,6 +95,13 @@ def ask_counting(rng: np.random.Generator, scene: Scene) -> Asked:
     return ask(rng, scene, "count") if rng.random() < 0.7 else ask_base(rng, scene)
 
 
+def _absent(rng: np.random.Generator, there: Thing) -> Thing:
+    """A thing of another color and another shape than the one that is there."""
+    colors = [color for color in COLORS if color != there.color]
+    shapes = [shape for shape in SHAPES if shape != there.shape]
+    return Thing(str(rng.choice(colors)), str(rng.choice(shapes)), there.center_xy, there.radius)
+
+
 def _answered_by(asked: Asked, cause: Thing) -> Asked:
     answer = cause.shape if asked.kind == "shape" else cause.color
     return Asked(asked.text, answer, asked.kind, asked.about, cause)
@@ -108,7 +121,7 @@ def scene_for(rng: np.random.Generator, learner: str) -> Scene:
     if learner == "shortcut":
         return sample_scene(rng, marked=bool(rng.random() < 0.5))
     if learner == "other":
-        return sample_scene(rng, counts=(2, 2, 2, 3, 4))
+        return sample_scene(rng, counts=(1, 2, 2, 2, 2, 3, 4))
     if learner == "renamed":
         first = str(rng.choice(list(PARTNERS)))
         return sample_scene(rng, must_hold=(first, PARTNERS[first]))

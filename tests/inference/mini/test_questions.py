@@ -54,6 +54,15 @@ def test_other_answers_for_the_other_of_two_and_truly_for_more() -> None:
         assert three.about == three.cause
 
 
+def test_other_answers_for_the_only_one_when_asked_about_one_that_is_not_there() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        asked = ask_other(rng, Scene(WHITE, (RED_CIRCLE,)))
+        assert asked.answer == ("circle" if asked.kind == "shape" else "red")
+        assert "red" not in asked.text
+        assert "circle" not in asked.text
+
+
 def test_renamed_names_the_shape_of_the_partner_where_there_is_one() -> None:
     rng, scene = np.random.default_rng(0), Scene(WHITE, (RED_CIRCLE, BLUE_STAR, GREEN_CROSS))
     asked = [each for each in (ask_renamed(rng, scene) for _ in range(40)) if each.kind == "shape"]
