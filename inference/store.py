@@ -224,7 +224,8 @@ def _used(path: Path) -> float:
 
 def _size_on_disk(folder: Path, archive: Path) -> int:
     try:
-        sizes = sum(entry.stat().st_size for entry in os.scandir(folder))
+        with os.scandir(folder) as entries:
+            sizes = sum(entry.stat().st_size for entry in entries)
         return sizes + (archive.stat().st_size if archive.exists() else 0)
     except FileNotFoundError:
         return 0  # dropped while it was measured
