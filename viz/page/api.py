@@ -6,11 +6,9 @@ docstrings are that documentation. Inputs come unchecked, as everywhere, and are
 
 import inspect
 import secrets
-import tempfile
 import time
 from collections.abc import Generator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -23,6 +21,7 @@ from inference.trace.session import Session
 from inference.trace.summary import summarise
 from viz import handlers
 from viz.page import forms
+from viz.page.scratch import folder_of
 from viz.page.shelf import Shelf
 
 COPIED_S = 60.0
@@ -37,7 +36,7 @@ class Endpoints:
         self.engine = engine
         self.settings = settings
         self.shelf = shelf
-        self._scratch = tempfile.TemporaryDirectory(prefix="lora-attention-maps-")
+        self._folder = folder_of(self, "maps")
 
     def analyze(
         self, image: Any, question: str, variants: list[str], settings: dict[str, Any]
@@ -106,11 +105,10 @@ class Endpoints:
 
     def _file(self, png: bytes) -> str:
         """A file with these bytes for Gradio to copy into its cache; those written before are copied by now."""
-        folder = Path(self._scratch.name)
-        for old in folder.iterdir():
+        for old in self._folder.iterdir():
             if old.stat().st_mtime < time.time() - COPIED_S:
                 old.unlink(missing_ok=True)
-        path = folder / f"map-{secrets.token_hex(8)}.png"
+        path = self._folder / f"map-{secrets.token_hex(8)}.png"
         path.write_bytes(png)
         return str(path)
 

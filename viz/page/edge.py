@@ -5,10 +5,11 @@ nor a bare "Error". Knows no session and no engine.
 """
 
 import logging
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from inference.errors import PictureError, VisualizerError
 
@@ -21,8 +22,8 @@ class Page(gr.Blocks):  # type: ignore[misc]  # gradio is untyped here
     """Blocks that fetch no address for a visitor, and tell only what is meant for their eyes."""
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any) -> Any:
-        """Refuses files that are addresses, before Gradio would fetch them."""
-        refuse_addresses(inputs)
+        """Refuses files that were not uploaded here, before Gradio would fetch or read them."""
+        check_uploads(inputs)
         return await super().preprocess_data(block_fn, inputs, *rest, **named)
 
     async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
@@ -44,25 +45,25 @@ def sentence(error: Exception) -> str:
     return UNFORESEEN
 
 
-def refuse_addresses(value: Any) -> None:
+def check_uploads(value: Any) -> None:
     """Goes through what a visitor sent, lists and dicts and all.
 
+    A mounted page is not "launched", and then Gradio itself checks no path and fetches what looks like an address.
+
     Raises:
-        PictureError: a file in it is given by a network or file address.
+        PictureError: something in it names a file that is not in the folder of uploads.
     """
     if isinstance(value, dict):
-        if "meta" in value or "path" in value:
-            for key in ("path", "url"):
-                _refuse_address(value.get(key), key)
+        if "path" in value:
+            _check_path(value["path"])
         for each in value.values():
-            refuse_addresses(each)
+            check_uploads(each)
     elif isinstance(value, list | tuple):
         for each in value:
-            refuse_addresses(each)
+            check_uploads(each)
 
 
-def _refuse_address(address: object, key: str) -> None:
-    # The browser sends each upload's own address back as `url`, which nobody fetches; as `path` it would be.
-    scheme = urlsplit(address).scheme.lower() if isinstance(address, str) else ""
-    if len(scheme) > 1 and (key == "path" or scheme == "data"):
-        raise PictureError("an uploaded file", f"an address that begins with {scheme}:", "upload the file itself")
+def _check_path(path: object) -> None:
+    folder = Path(get_upload_folder()).resolve()
+    if not isinstance(path, str) or "\0" in path or not Path(path).resolve().is_relative_to(folder):
+        raise PictureError("an uploaded file", "a path or an address", "upload the file itself")

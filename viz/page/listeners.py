@@ -24,8 +24,8 @@ from viz.page.shelf import Shelf
 from viz.page.visits import Visits
 
 ONLY_SHAPES = (
-    "The miniature knows only coloured shapes on a plain ground and the questions listed: "
-    "to anything else it answers nonsense."
+    "The miniature knows only coloured shapes and the questions listed: to a photo or anything else it answers "
+    "nonsense."
 )
 Outputs = tuple[Any, ...]
 
@@ -169,7 +169,8 @@ def _idle_buttons() -> Outputs:
 
 
 def _index(event: gr.EventData, count: int) -> int:
-    index = getattr(event, "index", None)
+    sent = event._data
+    index = sent.get("index") if isinstance(sent, dict) else None
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
         raise SettingsError(f"a number from 0 to {count - 1}", repr(index)[:40], "click one of the buttons")
     return index

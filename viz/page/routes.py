@@ -41,6 +41,7 @@ def session_routes(shelf: Shelf) -> list[Route]:
         "picture/{number:int}": _picture,
         "map.{kind}": _map,
         "figure.{kind}": _figure,
+        "chart.{kind}": _chart,
         "session.zip": _archive,
     }
     return [Route(f"/session/{{id}}/{path}", _answering(shelf, answer)) for path, answer in answers.items()]
@@ -98,6 +99,12 @@ def _figure(shelf: Shelf, request: Request) -> Response:
         session, _choice(session, request), kind, opacity=_opacity(request), smooth=_smooth(request)
     )
     return _download(data, f"figure.{kind}", kind)
+
+
+def _chart(shelf: Shelf, request: Request) -> Response:
+    _, session = _session(shelf, request)
+    kind = request.path_params["kind"]
+    return _download(handlers.chart_file(session, _choice(session, request), kind), f"chart.{kind}", kind)
 
 
 def _archive(shelf: Shelf, request: Request) -> Response:

@@ -4,7 +4,6 @@ Also what the browser is told of a session: its id, its pictures and its answers
 """
 
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from inference.errors import SessionError
 from inference.store import SessionStore
 from inference.trace.archive import pack_session
 from inference.trace.session import Session
+from viz.page.scratch import folder_of
 
 WELCOME = "A finished example, to look around in. Ask your own question on the left."
 
@@ -23,7 +23,7 @@ class Shelf:
         self.store = store
         self._finished = finished
         self._finished_id = f"example-{secrets.token_hex(4)}"
-        self._packed = tempfile.TemporaryDirectory(prefix="lora-attention-example-")
+        self._folder = folder_of(self, "example")
 
     def get(self, session_id: str) -> Session:
         """The session of that id.
@@ -58,7 +58,7 @@ class Shelf:
         """
         if self._finished is None or session_id != self._finished_id:
             return self.store.export(session_id)
-        path = Path(self._packed.name) / "session.zip"
+        path = self._folder / "session.zip"
         if not path.exists():
             pack_session(self._finished, path)
         return path

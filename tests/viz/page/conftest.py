@@ -1,12 +1,14 @@
 """One server without a model and one browser for all tests of the page; each test has a visitor of its own."""
 
+import asyncio
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import uvicorn
@@ -21,6 +23,7 @@ from tests.viz.page.engines import ChoosyEngine
 from viz.serve import TellingServer, build_asgi
 
 STAGE = ".lav-stage"
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,19 @@ class Served:
     url: str
     engine: ChoosyEngine
     store: SessionStore
+
+
+def in_loop(build: Callable[[], Made]) -> Made:
+    """What `build` makes, inside a running event loop: outside of one Gradio makes loops and never closes them.
+
+    In a thread of its own, since Playwright keeps a loop running in this one.
+    """
+
+    async def run() -> Made:
+        return build()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, run()).result()
 
 
 def make_examples(folder: Path) -> Path:
@@ -45,11 +61,12 @@ def make_examples(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     engine, settings = ChoosyEngine(), Settings(upload_mb=2)
     store = SessionStore(tmp_path_factory.mktemp("store"), hours=1, gigabytes=1)
-    app = build_asgi(engine, settings, examples=make_examples(tmp_path_factory.mktemp("examples")), store=store)
+    examples = make_examples(tmp_path_factory.mktemp("examples"))
+    app = in_loop(lambda: build_asgi(engine, settings, examples=examples, store=store))
     server = TellingServer(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -60,7 +77,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     thread.join(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
     found = next((path for name in names if name and (path := shutil.which(name))), None)
@@ -138,7 +155,7 @@ class Desk:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(browser: Browser) -> Iterator[BrowserContext]:
     """One profile, so that Gradio's scripts are read from its cache; each page in it is a visitor of its own."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})

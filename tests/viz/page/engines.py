@@ -14,7 +14,7 @@ SECRET = "/srv/secret/weights.bin"
 
 
 class ChoosyEngine(FakeEngine):
-    """"slow" takes its time, "markup" answers in HTML, "crash" breaks with a path in its text; others are as asked."""
+    """ "slow" takes its time, "markup" answers in HTML, "crash" breaks with a path in its text; others are as asked."""
 
     def adapters(self) -> tuple[AdapterFacts, ...]:
         return (*super().adapters(), AdapterFacts(MARKUP, "", rank=1, description=MARKUP))

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -53,8 +54,8 @@ def test_click_on_the_chart_hits_its_cell(visit: Visit, options: dict[str, Any])
     box = canvas.bounding_box()
     assert box
     for layer, head in ((0, 2), (4, 0), (3, 1)):
-        at = {"x": box["width"] * (head + 0.9) / HEADS, "y": box["height"] * (layer + 0.1) / LAYERS}
-        desk.doing(lambda at=at: canvas.click(position=at))
+        at: Any = {"x": box["width"] * (head + 0.9) / HEADS, "y": box["height"] * (layer + 0.1) / LAYERS}
+        desk.doing(partial(canvas.click, position=at))
         assert (desk.shown("layer"), desk.shown("head")) == (str(layer), str(head))
 
 
@@ -102,7 +103,9 @@ def test_every_part_can_be_reached_with_tab(visit: Visit) -> None:
     reached = []
     for _ in range(40):
         desk.page.keyboard.press("Tab")
-        reached.append(desk.page.evaluate("document.activeElement.getAttribute('role') || document.activeElement.className"))
+        reached.append(
+            desk.page.evaluate("document.activeElement.getAttribute('role') || document.activeElement.className")
+        )
     assert {"option", "lav-layer", "lav-tile", "tab"} <= set(reached)
 
 
@@ -166,7 +169,8 @@ def test_every_picture_has_a_text_alternative_and_every_control_a_name(visit: Vi
           ...[...document.querySelectorAll('#lav-result canvas')].filter(
             e => !e.getAttribute('aria-label') && e.getAttribute('aria-hidden') !== 'true'),
           ...[...document.querySelectorAll('button, a, input, select, textarea')].filter(
-            e => e.offsetParent && !(e.getAttribute('aria-label') || e.title || e.labels?.length || e.textContent.trim())),
+            e => e.offsetParent
+              && !(e.getAttribute('aria-label') || e.title || e.labels?.length || e.textContent.trim())),
         ].map(e => e.outerHTML.slice(0, 200))"""
     )
     assert nameless == []
@@ -220,7 +224,8 @@ _FAINT = """() => {
     }
     return layers.reverse().reduce((under, c) => under.map((v, i) => c[i] * c[3] + v * (1 - c[3])), [255, 255, 255]);
   };
-  const light = (c) => c.slice(0, 3).map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  const light = (c) => c.slice(0, 3).map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const faint = [];
   for (const e of document.querySelectorAll('#lav-result *, #lav-header *, #lav-left *')) {

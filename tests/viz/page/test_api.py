@@ -1,0 +1,166 @@
+"""The endpoints for programs, over the Gradio client and by hand; and what strangers send to the private ones."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from inference.settings import Settings
+from tests.viz.page.conftest import Served, in_loop
+from tests.viz.page.engines import ChoosyEngine
+from viz.page.blocks import MODEL, build_page
+from viz.page.shelf import Shelf
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> Iterator[Client]:
+    client = Client(served.url, verbose=False)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def analyzed(client: Client, picture: Path) -> tuple[dict[str, Any], str]:
+    summary, path = client.predict(
+        image=handle_file(str(picture)),
+        question="What is red?",
+        variants=["base", "other@0.5"],
+        settings={"answer_tokens": 3, "seed": 5},
+        api_name="/analyze",
+    )
+    return summary, path
+
+
+def test_three_endpoints_with_these_parameters(client: Client) -> None:
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    shown = {
+        name: ([each["parameter_name"] for each in one["parameters"]], [each["label"] for each in one["returns"]])
+        for name, one in named.items()
+    }
+    assert shown == {
+        "/analyze": (["image", "question", "variants", "settings"], ["summary", "session file"]),
+        "/map": (
+            ["session", "variant", "token", "token_to", "layer", "head", "pooling", "image", "colormap"],
+            ["map", "numbers"],
+        ),
+        "/adapters": ([], ["adapters"]),
+    }
+    assert "other@0.5" in named["/analyze"]["description"]
+    assert "Uses no model" in named["/map"]["description"]
+
+
+def test_analyze_gives_summary_and_session_file(analyzed: tuple[dict[str, Any], str], served: Served) -> None:
+    summary, path = analyzed
+    assert [run["variant"] for run in summary["runs"]] == ["base", "other@0.5"]
+    assert served.store.get(summary["session"]).request.question == "What is red?"
+    assert served.store.open(Path(path)) != summary["session"]
+    assert served.engine.requests[-1].generation.max_new_tokens == 3
+
+
+def test_map_gives_picture_and_numbers(client: Client, analyzed: tuple[dict[str, Any], str]) -> None:
+    path, numbers = client.predict(
+        session=analyzed[0]["session"], variant="other@0.5", token=2, layer=4, pooling="picture", api_name="/map"
+    )
+    with Image.open(path) as image:
+        assert (image.format, image.size) == ("PNG", (352, 224))
+    assert (len(numbers["grid"]), len(numbers["grid"][0])) == (7, 11)
+    assert sum(map(sum, numbers["grid"])) == pytest.approx(1, abs=1e-4)
+    assert (numbers["layer"], numbers["head"]) == (4, None)
+
+
+def test_adapters_are_listed_with_their_problems(client: Client) -> None:
+    listed = client.predict(api_name="/adapters")
+    assert [facts["name"] for facts in listed][:3] == ["other", "shortcut", "broken"]
+    assert listed[2]["problems"] == ["adapter_config.json is missing."]
+    assert "folder" not in listed[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"question": 5}, "text for the question"),
+        ({"variants": ["other@nan"]}, "finite scale"),
+        ({"variants": "base"}, "a list of labels"),
+        ({"settings": {"answer_token": 3}}, "answer_token"),
+        ({"settings": {"seed": 1.5}}, "a whole number for seed"),
+        ({"image": None}, "a picture, got none"),
+    ],
+)
+def test_bad_input_is_one_sentence(client: Client, picture: Path, changed: dict[str, Any], message: str) -> None:
+    given = {"image": handle_file(str(picture)), "question": "What?", "variants": ["base"], "settings": {}} | changed
+    with pytest.raises(Exception, match=message):
+        client.predict(**given, api_name="/analyze")
+
+
+def test_text_file_named_png_is_refused_by_name(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "notes.png"
+    path.write_text("hello")
+    with pytest.raises(Exception, match=r"a text file named notes\.png"):
+        client.predict(
+            image=handle_file(str(path)), question="What?", variants=["base"], settings={}, api_name="/analyze"
+        )
+
+
+def test_example_client_runs(served: Served, picture: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "examples/client.py", served.url, "--picture", str(picture), "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"summary.json", "session.zip", "map.png"}
+    assert done.stdout.startswith("base: ")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.png", "file:///etc/passwd", "ftp://host/x"])
+def test_no_address_is_fetched(served: Served, address: str) -> None:
+    upload = {"path": address, "meta": {"_type": "gradio.FileData"}}
+    assert "upload the file itself" in _call(served, "analyze", [upload, "What?", ["base"], {}])
+
+
+def test_no_file_of_the_server_is_read(served: Served) -> None:
+    for meta in ({"meta": {"_type": "gradio.FileData"}}, {}):
+        answer = _call(served, "analyze", [{"path": "/etc/hostname"} | meta, "What?", ["base"], {}])
+        assert "a path or an address: upload the file itself" in answer
+        assert "hostname" not in answer
+
+
+@pytest.mark.parametrize("event", [{"index": -99999}, [1, "x", {}], None, {"index": True}])
+def test_forged_event_data_gets_a_sentence(served: Served, event: Any) -> None:
+    config = httpx.get(f"{served.url}/config").json()
+    picked = [one["id"] for one in config["dependencies"] if any(target[1] == "pick" for target in one["targets"])]
+    assert len(picked) == 2
+    for number in picked:
+        inputs = next(one["inputs"] for one in config["dependencies"] if one["id"] == number)
+        body = {"data": [None] * len(inputs), "event_data": event, "fn_index": number, "session_hash": "forged"}
+        answer = httpx.post(f"{served.url}/gradio_api/run/predict", json=body)
+        assert "click one of the buttons" in answer.text, answer.text
+
+
+def test_all_other_listeners_are_private(served: Served) -> None:
+    config = httpx.get(f"{served.url}/config").json()
+    public = {one["api_name"] for one in config["dependencies"] if one["api_visibility"] == "public"}
+    assert public == {"analyze", "map", "adapters"}
+
+
+def test_what_uses_the_model_runs_one_at_a_time(served: Served) -> None:
+    page = in_loop(lambda: build_page(ChoosyEngine(), Settings(), Shelf(served.store)))
+    asking = [fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") in ("ask", "swap", "analyze")]
+    assert len(asking) == 3
+    assert {fn.concurrency_id for fn in asking} == {MODEL}
+    assert {fn.concurrency_limit for fn in asking} == {1}
+
+
+def _call(served: Served, name: str, data: list[Any]) -> str:
+    """Everything that the plain HTTP endpoint streams back."""
+    started = httpx.post(f"{served.url}/gradio_api/call/{name}", json={"data": data})
+    event = started.json().get("event_id") if started.status_code == 200 else None
+    if event is None:
+        return started.text
+    return json.dumps(httpx.get(f"{served.url}/gradio_api/call/{name}/{event}", timeout=30).text)

@@ -1,0 +1,86 @@
+"""What a visitor may have filled in, or forged, and the sentences they get."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference.errors import VisualizerError
+from inference.protocol import AdapterFacts, Progress
+from inference.settings import Settings
+from tests.fakes import make_picture
+from viz.page import forms
+
+SETTINGS = Settings()
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> dict[str, str]:
+    path = tmp_path / "scene.png"
+    path.write_bytes(make_picture().png)
+    return {"path": str(path), "orig_name": "my scene.png"}
+
+
+def row(name: str = "other", on: Any = True, scale: Any = 0.5, scaled: Any = True) -> dict[str, Any]:
+    return {"name": name, "on": on, "scale": scale, "scaled": scaled}
+
+
+def test_form_becomes_the_request_it_shows(upload: dict[str, str]) -> None:
+    rows = [row("base", scaled=False), row("other"), row("shortcut", on=False)]
+    request = forms.Form(upload, "What?", rows, 12.0, seed=3, expected_answer="star", min_pixels=2048).request(SETTINGS)
+    assert [variant.label for variant in request.variants] == ["base", "other@0.5"]
+    assert request.images[0].name == "my scene.png"
+    assert (request.generation.max_new_tokens, request.generation.seed) == (12, 3)
+    assert (request.forced_answer, request.expected_answer, request.min_pixels) == (None, "star", 2048)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"picture": None}, "a picture, got none"),
+        ({"picture": {"path": 5}}, "a picture, got none"),
+        ({"question": ["x"]}, "text for the question, got list"),
+        ({"variants": []}, "at least one variant, got none ticked"),
+        ({"variants": [row(on="yes")]}, "none ticked"),
+        ({"variants": "all"}, "a list of variants, got str"),
+        ({"variants": [row(scale=float("nan"))]}, "a number for the scale of other, got nan"),
+        ({"variants": [row(scale=None)]}, "a number for the scale of other"),
+        ({"variants": [row(scale="1")]}, "a number for the scale of other"),
+        ({"answer_tokens": 1.5}, "a whole number for answer tokens, got 1.5"),
+        ({"answer_tokens": True}, "a number for answer tokens"),
+        ({"temperature": float("inf")}, "a number for temperature"),
+        ({"sample": "yes"}, "on or off for sampling"),
+        ({"max_pixels": "big"}, "a number for largest area"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(upload: dict[str, str], changed: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"picture": upload, "question": "What?", "variants": [row()]}
+    with pytest.raises(VisualizerError, match=message):
+        forms.Form(**(given | changed)).request(SETTINGS)
+
+
+def test_base_stands_first_and_a_damaged_adapter_says_why() -> None:
+    found = [AdapterFacts("b", ""), AdapterFacts("a", "", problems=("It is empty.",)), AdapterFacts("c", "")]
+    rows = forms.variant_rows(found, SETTINGS)
+    assert [(each["name"], each["on"], each["usable"]) for each in rows] == [
+        ("base", True, True),
+        ("b", True, True),
+        ("a", False, False),
+        ("c", True, True),
+    ]
+    assert rows[2]["why"] == "It is empty."
+
+
+def test_example_ticks_its_variants_with_their_scales() -> None:
+    rows = [row("base", scaled=False, scale=1), row("other", on=False), row("shortcut")]
+    ticked = forms.ticked(rows, ["base", "other@2"])
+    assert [(each["on"], each["scale"]) for each in ticked] == [(True, 1.0), (True, 2.0), (False, 0.5)]
+    assert forms.ticked(rows, []) == rows
+
+
+@pytest.mark.parametrize("stage", ["waiting", "loading", "picture", "tokens", "rows"])
+def test_every_stage_has_words(stage: Any) -> None:
+    told = forms.working(Progress(stage, "base", 2, 9, "so far"))
+    assert told["kind"] == "work"
+    assert told["text"].endswith(".")
+    assert (told["done"], told["total"]) == ((2, 9) if stage == "tokens" else (0, 0))
