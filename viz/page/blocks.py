@@ -64,7 +64,8 @@ def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
     asked = started.then(listeners.ask, inputs=parts.form, **model)
     swapping = parts.swap.click(listeners.starting, outputs=buttons, **quick)
     swapped = swapping.then(listeners.swap, inputs=[parts.session_id, parts.swap_picture], **model)
-    parts.cancel.click(listeners.cancelled, outputs=buttons, cancels=[asked, swapped], **quick)
+    # The words come after the end, or the last progress on its way would write over them.
+    parts.cancel.click(None, cancels=[asked, swapped]).then(listeners.cancelled, outputs=buttons, **quick)
 
     raw = quick | {"preprocess": False}
     parts.picture.upload(listeners.check_picture, inputs=parts.picture, outputs=[parts.picture, parts.status], **raw)

@@ -181,7 +181,6 @@ def visit(browser: Browser, shared: BrowserContext, served: Served) -> Iterator[
 
     yield opened
     for page in pages:
-        page.evaluate("localStorage.clear()")
         page.close()
     for context in contexts:
         context.close()

@@ -193,6 +193,7 @@ def test_theme_can_be_switched_and_help_opened(visit: Visit) -> None:
     assert "What it cannot tell" in desk.page.inner_text("dialog")
     desk.page.keyboard.press("Escape")
     assert not desk.page.is_visible("dialog")
+    desk.page.evaluate("localStorage.clear()")
 
 
 def test_a_session_that_is_gone_is_told_and_the_rest_stays(visit: Visit) -> None:
