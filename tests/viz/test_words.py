@@ -99,6 +99,8 @@ def test_small_probabilities_do_not_become_zero() -> None:
     assert words.runners_up(scores) == "instead: a line break 0.99"
 
 
-@pytest.mark.parametrize(("logprob", "text"), [(0.0, "1"), (-0.001, "above 0.99"), (-0.69, "0.50"), (-6.0, "below 0.01")])
+@pytest.mark.parametrize(
+    ("logprob", "text"), [(0.0, "1"), (-0.001, "above 0.99"), (-0.69, "0.50"), (-6.0, "below 0.01")]
+)
 def test_nothing_is_called_certain_or_impossible_that_is_not(logprob: float, text: str) -> None:
     assert words.chance(logprob) == text
