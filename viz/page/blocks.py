@@ -64,6 +64,8 @@ def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
     asked = started.then(listeners.ask, inputs=parts.form, **model)
     swapping = parts.swap.click(listeners.starting, outputs=buttons, **quick)
     swapped = swapping.then(listeners.swap, inputs=[parts.session_id, parts.swap_picture], **model)
+    for event in (asked, swapped):  # all that goes wrong inside is told there; what is left is a full queue
+        event.failure(listeners.refused, outputs=buttons, **quick)
     # The words come after the end, or the last progress on its way would write over them.
     parts.cancel.click(None, cancels=[asked, swapped]).then(listeners.cancelled, outputs=buttons, **quick)
 

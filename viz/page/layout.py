@@ -97,7 +97,7 @@ def _picture(label: str, elem_id: str, height: int) -> Any:
         label=label,
         height=height,
         buttons=[],
-        placeholder="Drop a picture here\nor click to choose one",
+        placeholder="Drop an image file here to upload",  # the name that Gradio gives the button
         alt_text="The picture that the question is about",
         elem_id=elem_id,
     )

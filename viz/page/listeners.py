@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from inference.errors import SettingsError
+from inference.errors import BusyError, SettingsError
 from inference.mini.facts import KINDS, is_taught
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
@@ -74,6 +74,11 @@ class Listeners:
     def cancelled(self) -> Outputs:
         """After Cancel: what was there stays."""
         return forms.told("Cancelled; everything you filled in is still there."), *_idle_buttons()
+
+    def refused(self) -> Outputs:
+        """When the queue lets nobody in."""
+        error = BusyError("a free place in the queue", "none", "ask again in a moment")
+        return forms.told(str(error), "wrong"), *_idle_buttons()
 
     def open_file(self, request: gr.Request, upload: Any) -> Outputs:
         """Stage, session id and status for a session file that a visitor saved before; uses no model."""

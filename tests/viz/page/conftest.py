@@ -33,6 +33,8 @@ class Served:
     url: str
     engine: ChoosyEngine
     store: SessionStore
+    page: Any
+    """The Blocks, to fill their queue."""
 
 
 def in_loop(build: Callable[[], Made]) -> Made:
@@ -66,13 +68,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     engine, settings = ChoosyEngine(), Settings(upload_mb=2)
     store = SessionStore(tmp_path_factory.mktemp("store"), hours=1, gigabytes=1)
     examples = make_examples(tmp_path_factory.mktemp("examples"))
-    app = in_loop(lambda: build_asgi(engine, settings, examples=examples, store=store))
+    app: Any = in_loop(lambda: build_asgi(engine, settings, examples=examples, store=store))
     server = TellingServer(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.address and thread.is_alive():
         thread.join(0.02)
-    yield Served(server.address, engine, store)
+    page = next(
+        route.app.get_blocks() for route in app.app.app.routes if hasattr(getattr(route, "app", None), "get_blocks")
+    )
+    yield Served(server.address, engine, store, page)
     server.should_exit = True
     thread.join(10)
 

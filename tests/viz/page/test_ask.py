@@ -178,3 +178,15 @@ def test_two_visitors_never_see_each_other(visit: Visit, picture: Path) -> None:
     assert one.shown("session") != two.shown("session")
     assert one.page.inner_text(".lav-answered >> nth=0") == "first visitor"
     assert two.page.inner_text(".lav-answered >> nth=0") == "second visitor"
+
+
+def test_full_queue_says_so_and_recovers(visit: Visit, served: Served, picture: Path) -> None:
+    queue = served.page._queue
+    desk = visit()
+    desk.fill(picture, "What is it?")
+    queue.max_size = 0
+    desk.page.click("#lav-ask")
+    desk.wait_status("Expected a free place in the queue")
+    queue.max_size = 32
+    desk.doing(lambda: desk.page.click("#lav-ask"))
+    assert desk.page.is_enabled("#lav-ask")
