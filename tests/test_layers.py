@@ -174,13 +174,17 @@ def test_the_fresh_interpreter_can_fail(tmp_path: Path, line: str) -> None:
 WATCH = """
 import importlib, os, sys
 root, skip = os.path.realpath(sys.argv[1]), (".py", ".pyc", ".so")
+# What pip leaves here for an editable install, which the import system itself reads.
+installed = ("__editable__", "lora_attention_visualizer.egg-info")
 def watch(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo"):
         print("reaches for", arguments[-1] if event == "socket.connect" else arguments[0])
     if event == "open" and isinstance(arguments[0], str):
         path = os.path.realpath(arguments[0])
         if path.startswith(root + os.sep) and "site-packages" not in path and not path.endswith(skip):
-            print("opens", os.path.relpath(path, root))
+            mine = os.path.relpath(path, root)
+            if not mine.startswith(installed):
+                print("opens", mine)
 sys.addaudithook(watch)
 for name in sys.argv[2:]:
     importlib.import_module(name)
