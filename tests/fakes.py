@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from inference.protocol import AdapterFacts, Progress
-from inference.trace.request import Part, Picture, Request, Variant, parse_variant
+from inference.trace.request import Limits, Part, Picture, Request, Variant, check_request, parse_variant
 from inference.trace.session import ImageSpan, ModelFacts, Run, RunnerUp, Scores, Session, Timings, Token, Trace
 
 LAYERS, HEADS, ROWS, COLS = 5, 3, 7, 11
@@ -85,6 +85,7 @@ class FakeEngine:
         )
 
     def run(self, request: Request) -> Generator[Progress | Session, None, None]:
+        check_request(request, Limits())
         self.requests.append(request)
         if self.error:
             raise self.error

@@ -205,7 +205,7 @@ def _check_numbers(request: Request, limits: Limits) -> None:
 
 def _check_between(what: str, value: float, low: float, high: float) -> None:
     if not (math.isfinite(value) and low <= value <= high):
-        raise SettingsError(f"{what} between {low:g} and {high:g}", f"{value:g}", "choose a value between them")
+        raise SettingsError(f"{what} between {low:,} and {high:,}", f"{value:,}", "choose a value between them")
 
 
 Part = Literal["prompt", "question", "thinking", "answer"]

@@ -63,8 +63,8 @@ class Form:
             ),
             forced_answer=_text("words to force", self.forced_answer) or None,
             expected_answer=_text("the expected answer", self.expected_answer) or None,
-            min_pixels=_whole_or_none("smallest area", self.min_pixels),
-            max_pixels=_whole_or_none("largest area", self.max_pixels),
+            min_pixels=_area("smallest area", self.min_pixels),
+            max_pixels=_area("largest area", self.max_pixels),
         )
 
 
@@ -193,8 +193,9 @@ def _whole(what: str, value: Any) -> int:
     return int(number)
 
 
-def _whole_or_none(what: str, value: Any) -> int | None:
-    return None if value is None else _whole(what, value)
+def _area(what: str, value: Any) -> int | None:
+    """The area in pixels, or None for the model's own: an empty field comes as None or, once it was drawn, as 0."""
+    return _whole(what, value) or None if value is not None else None
 
 
 def _switch(what: str, value: Any) -> bool:

@@ -126,16 +126,21 @@ def _settings(settings: Settings) -> tuple[Any, ...]:
         thinking = gr.Checkbox(False, label="Keep the tokens of its thinking")
         prompt = gr.Checkbox(False, label="Keep all tokens of the prompt")
         with gr.Row():
-            smallest = gr.Number(settings.min_pixels, precision=0, label="Smallest area (px)", min_width=120)
-            largest = gr.Number(settings.max_pixels, precision=0, label="Largest area (px)", min_width=120)
+            own = "0: the model's own."
+            smallest = gr.Number(
+                settings.min_pixels or 0, precision=0, label="Smallest area (px)", info=own, min_width=120
+            )
+            largest = gr.Number(
+                settings.max_pixels or 0, precision=0, label="Largest area (px)", info=own, min_width=120
+            )
     return (answer_tokens, sample, temperature, top_p, seed, system_prompt, forced, expected, thinking, prompt,
             smallest, largest)  # fmt: skip
 
 
 def _swap() -> tuple[Any, Any]:
     with gr.Accordion("Swap picture", open=False, elem_id="lav-swap-box"):
-        gr.Markdown("The same question and variants on a second picture: an answer that stays the same did not "
-                    "come from the picture.")  # fmt: skip
+        gr.Markdown("The same question and variants on a second picture: where the right answer changes and the "
+                    "given one does not, it did not come from the picture.")  # fmt: skip
         picture = _picture("Second picture", "lav-swap-picture", 120)
         button = gr.Button("Ask about this picture", size="sm", elem_id="lav-swap")
     return picture, button

@@ -68,8 +68,8 @@ def scaled(scale: float) -> tuple[Variant, ...]:
         (replace(ASKED, generation=Generation(5, temperature=math.inf)), "temperature between 0.01 and 10, got inf"),
         (replace(ASKED, generation=Generation(5, top_p=1.5)), "top p between 0.01 and 1, got 1.5"),
         (replace(ASKED, generation=Generation(5, seed=-1)), "seed between 0 and"),
-        (replace(ASKED, min_pixels=5), "min_pixels between 1024 and"),
-        (replace(ASKED, max_pixels=10**9), "max_pixels between 1024 and"),
+        (replace(ASKED, min_pixels=5), "min_pixels between 1,024 and 64,000,000"),
+        (replace(ASKED, max_pixels=10**9), "max_pixels between 1,024 and 64,000,000"),
         (replace(ASKED, min_pixels=5000, max_pixels=2000), "min_pixels below max_pixels, got 5000 and 2000"),
     ],
 )

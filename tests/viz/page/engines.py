@@ -5,7 +5,7 @@ from collections.abc import Generator
 from dataclasses import replace
 
 from inference.protocol import AdapterFacts, Progress
-from inference.trace.request import Request
+from inference.trace.request import Limits, Request, check_request
 from inference.trace.session import Session
 from tests.fakes import FakeEngine, make_session
 
@@ -20,6 +20,7 @@ class ChoosyEngine(FakeEngine):
         return (*super().adapters(), AdapterFacts(MARKUP, "", rank=1, description=MARKUP))
 
     def run(self, request: Request) -> Generator[Progress | Session, None, None]:
+        check_request(request, Limits())
         self.requests.append(request)
         try:
             for step in range(400 if "slow" in request.question else 2):
