@@ -28,10 +28,16 @@ def summarise(session: Session) -> dict[str, Any]:
         "created": session.created,
         "model": dataclasses.asdict(session.model) | {"versions": dict(session.model.versions)},
         "pictures": [_picture(picture) for picture in request.images],
-        "adapters": [_adapter(facts) for facts in session.adapters],
+        "adapters": [summarise_adapter(facts) for facts in session.adapters],
         "notes": list(session.notes),
         "runs": [_run(run) for run in session.runs],
     }
+
+
+def summarise_adapter(facts: AdapterFacts) -> dict[str, Any]:
+    """All that is known of an adapter but where it lies, which is nobody's affair."""
+    known = {name: value for name, value in dataclasses.asdict(facts).items() if name != "folder"}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
 
 
 def _picture(picture: Picture) -> dict[str, Any]:
@@ -40,20 +46,6 @@ def _picture(picture: Picture) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "notes": list(picture.notes),
-    }
-
-
-def _adapter(facts: AdapterFacts) -> dict[str, Any]:
-    """What tells one adapter from another; never where it lies."""
-    return {
-        "name": facts.name,
-        "kind": facts.kind,
-        "base": facts.base,
-        "rank": facts.rank,
-        "alpha": facts.alpha,
-        "modules": list(facts.modules),
-        "layers": list(facts.layers),
-        "sha256": facts.sha256,
     }
 
 

@@ -18,7 +18,7 @@ from inference.protocol import Engine, Progress
 from inference.settings import Settings
 from inference.trace.request import Request, Variant, parse_variant
 from inference.trace.session import Session
-from inference.trace.summary import summarise
+from inference.trace.summary import summarise, summarise_adapter
 from viz import handlers
 from viz.page import forms
 from viz.page.scratch import folder_of
@@ -88,7 +88,7 @@ class Endpoints:
 
     def adapters(self) -> list[dict[str, Any]]:
         """The adapters for /analyze, with rank, modules and layers; `problems` says why one cannot be used."""
-        return [_facts(facts) for facts in self.engine.adapters()]
+        return [summarise_adapter(facts) for facts in self.engine.adapters()]
 
     def _request(self, image: Any, question: Any, variants: Any, settings: Any) -> Request:
         given = {} if settings is None else settings
@@ -170,19 +170,3 @@ def _variants(variants: Any) -> tuple[Variant, ...]:
 
 def _told(progress: Progress) -> dict[str, Any]:
     return {"progress": forms.working(progress)["text"]}
-
-
-def _facts(facts: Any) -> dict[str, Any]:
-    return {
-        "name": facts.name,
-        "kind": facts.kind,
-        "base": facts.base,
-        "rank": facts.rank,
-        "alpha": facts.alpha,
-        "modules": list(facts.modules),
-        "towers": list(facts.towers),
-        "layers": list(facts.layers),
-        "sha256": facts.sha256,
-        "description": facts.description,
-        "problems": list(facts.problems),
-    }
