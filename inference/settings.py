@@ -21,7 +21,8 @@ class Settings(BaseSettings):
     min_pixels: int | None = Field(default=None, ge=1024, description="smallest area of the resized picture")
     max_pixels: int | None = Field(default=None, ge=1024, description="largest area of the resized picture")
     upload_mb: float = Field(default=20, gt=0, le=200, description="largest upload in MB")
-    picture_megapixels: float = Field(default=50, gt=0, le=200, description="largest picture before resizing")
+    # 89: Pillow itself warns of pictures beyond.
+    picture_megapixels: float = Field(default=50, gt=0, le=89, description="largest picture before resizing")
     question_chars: int = Field(default=4_000, ge=1, description="longest question")
     answer_tokens: int = Field(default=512, ge=1, description="most answer tokens")
     variants: int = Field(default=6, ge=1, description="most variants in one question")
