@@ -4,6 +4,7 @@
 environment variables (`inference.settings`), read where this file is run and handed on to the containers.
 """
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,18 @@ from inference.catalog import find_adapters
 from inference.in_process import InProcessEngine
 from inference.protocol import Progress
 from inference.remote import RemoteEngine
-from inference.settings import Settings
+from inference.settings import PREFIX, read_settings
 from inference.trace.request import Request
 from inference.trace.session import AdapterFacts, Session
 
 HERE = Path(__file__).parent
 HOUR_S = 3600
-settings = Settings(model=Settings().model or "Qwen/Qwen3-VL-2B-Instruct")
+settings = read_settings()
+model = settings.model or "Qwen/Qwen3-VL-2B-Instruct"
 environment = {
-    "LORA_ATTENTION_MODEL": settings.model,
-    "LORA_ATTENTION_ADAPTERS": "/adapters",
+    **{name: value for name, value in os.environ.items() if name.startswith(PREFIX)},
+    f"{PREFIX}MODEL": model,
+    f"{PREFIX}ADAPTERS": "/adapters",
     "HF_HOME": "/models",
 }
 
@@ -56,7 +59,7 @@ class Model:
 
     @modal.enter()
     def load(self) -> None:
-        self.engine = InProcessEngine(Settings())
+        self.engine = InProcessEngine(read_settings())
         self.engine.warm_up()
 
     @modal.method()
@@ -82,11 +85,11 @@ def list_adapters() -> tuple[AdapterFacts, ...]:
 def page() -> Any:
     from viz.serve import build_asgi  # the GPU container has no gradio
 
-    return build_asgi(RemoteEngine(run_remotely, list_adapters, model_name=settings.model), Settings())
+    return build_asgi(RemoteEngine(run_remotely, list_adapters, model_name=model), read_settings())
 
 
 @app.local_entrypoint()
 def main(image: str, question: str, adapter: str = "", out: str = "out") -> None:
     """Asks one question; ADAPTER may name several, with commas. Writes session, pictures and summary to OUT."""
     request = make_request(Path(image), question, [name for name in adapter.split(",") if name], settings)
-    ask(RemoteEngine(run_remotely, list_adapters, model_name=settings.model), request, Path(out))
+    ask(RemoteEngine(run_remotely, list_adapters, model_name=model), request, Path(out))

@@ -15,7 +15,7 @@ from inference.errors import AdapterError, SettingsError, VisualizerError
 from inference.in_process import InProcessEngine
 from inference.intake import read_picture
 from inference.protocol import Engine, Progress
-from inference.settings import Settings
+from inference.settings import Settings, read_settings
 from inference.trace.request import BASE, BASE_LABEL, Generation, Request, parse_variant
 from inference.trace.session import AdapterFacts, Session
 from viz.results import write_results
@@ -53,7 +53,7 @@ def serve(
     """Serve the page."""
     from viz.serve import serve as serve_page  # gradio takes seconds to import; the other commands do without it
 
-    settings = with_options(Settings(), model=model, adapters=adapters)
+    settings = with_options(read_settings(), model=model, adapters=adapters)
     engine = InProcessEngine(settings)
     engine.warm_up()
     serve_page(engine, settings, host=host, port=port)
@@ -77,7 +77,7 @@ def run(
     expect: Annotated[str | None, typer.Option(help="An answer whose log-probability is told.")] = None,
 ) -> None:
     """Ask one question about one picture, of the base model and of each adapter."""
-    settings = with_options(Settings(), model=model)
+    settings = with_options(read_settings(), model=model)
     names, folders = split_adapters(adapter or [])
     request = make_request(
         image,

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from inference.errors import SettingsError
 from inference.trace.request import Limits
+
+PREFIX = "LORA_ATTENTION_"
 
 
 class Settings(BaseSettings):
     """Validated once, when the program starts; every field is an environment variable of the same name."""
 
-    model_config = SettingsConfigDict(env_prefix="LORA_ATTENTION_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     model: str = Field(default="", description="folder or hub name (owner/name#revision); empty: the miniature")
     adapters: Path | None = Field(default=None, description="folder of adapter folders; empty: the model's own")
@@ -42,3 +45,17 @@ class Settings(BaseSettings):
             variants=self.variants,
             scale=self.scale,
         )
+
+
+def read_settings() -> Settings:
+    """The settings as the environment has them.
+
+    Raises:
+        SettingsError: a variable holds what it cannot; the first such is named.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable, wanted = f"{PREFIX}{first['loc'][0]}".upper(), first["msg"].removeprefix("Input should be ")
+        raise SettingsError(f"{variable} to be {wanted}", repr(first["input"]), "correct the variable") from error
