@@ -1,5 +1,6 @@
 """The page, its plain routes, limits and headers as one ASGI app. Knows no engine: it is given one."""
 
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inference.errors import SettingsError
 from inference.protocol import Engine
 from inference.settings import Settings
 from inference.store import SessionStore
@@ -54,11 +56,26 @@ def build_asgi(
 
 
 def serve(engine: Engine, settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serves until it is interrupted; prints its address once it really listens. Port 0 takes a free one."""
-    config = uvicorn.Config(
-        build_asgi(engine, settings), host=host, port=port, log_level="warning", timeout_graceful_shutdown=2
-    )
-    TellingServer(config).run()
+    """Serves until it is interrupted; prints its address once it really listens. Port 0 takes a free one.
+
+    Raises:
+        SettingsError: the address is taken, or not this machine's.
+    """
+    with _bound(host, port) as listening:
+        config = uvicorn.Config(build_asgi(engine, settings), log_level="warning", timeout_graceful_shutdown=2)
+        TellingServer(config).run(sockets=[listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        arrived = f"{host} port {port} ({(error.strerror or str(error)).lower()})"
+        raise SettingsError("a free address of this machine", arrived, "choose another port or host") from error
+    return bound
 
 
 class TellingServer(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import socket
 import subprocess
 import sys
 import warnings
@@ -13,12 +14,13 @@ import gradio as gr
 import pytest
 from starlette.testclient import TestClient
 
+from inference.errors import SettingsError
 from inference.settings import Settings
 from inference.store import SessionStore
 from tests.fakes import FakeEngine
 from tests.viz.page.conftest import in_loop
 from viz.page.skin import look_and_feel
-from viz.serve import HEADERS, BodyLimit, build_asgi
+from viz.serve import HEADERS, BodyLimit, build_asgi, serve
 
 ROOT = Path(__file__).parents[2]
 
@@ -116,3 +118,14 @@ def test_address_is_printed_when_it_listens(tmp_path: Path) -> None:
         running.terminate()
     assert line.startswith("LoRA Attention Visualizer: http://127.0.0.1:")
     assert not line.rstrip().endswith(":0")
+
+
+def test_a_port_that_is_taken_is_told_in_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            SettingsError, match=rf"got 127.0.0.1 port {port} \(address already in use\): choose another"
+        ):
+            serve(FakeEngine(), Settings(), port=port)
