@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from inference.trace.request import Request
@@ -9,19 +10,23 @@ from inference.trace.session import AdapterFacts, ModelFacts, Session
 
 __all__ = ["AdapterFacts", "Engine", "Progress", "Stage"]
 
-Stage = Literal["waiting", "loading", "picture", "tokens", "rows"]
+Stage = Literal["waiting", "loading", "size", "picture", "tokens", "rows", "check"]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a run: token `done` of at most `total` in stage `tokens`, variant by variant."""
+    """One step of a run, variant by variant.
+
+    `done` of at most `total`: tokens in stage `tokens`, layers in stage `rows`. Stage `size` comes once, before the model
+    runs: `total` is the most bytes that the session will take on disk.
+    """
 
     stage: Stage
     variant: str = ""
     done: int = 0
     total: int = 0
     text: str = ""
-    """The answer so far, in stage `tokens`."""
+    """The answer so far, in stage `tokens`; in stage `size` a sentence of what will be kept."""
 
 
 class Engine(Protocol):
@@ -37,8 +42,12 @@ class Engine(Protocol):
     def adapters(self) -> tuple[AdapterFacts, ...]:
         """All adapters found, usable or not, in the order of their names."""
 
-    def run(self, request: Request) -> Generator[Progress | Session, None, None]:
+    def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
         """Progress, then exactly one Session; closing the iterator stops the work within one token.
+
+        `folder` is an empty one of the caller's: the session is written there while it is made, as
+        `inference.trace.files.load_session` reads it, and its arrays are mapped from there. After an error, or when the
+        iterator was closed, the folder holds no session that opens; removing it is the caller's part.
 
         Raises:
             VisualizerError: what was asked cannot be done; the engine is as it was before.

@@ -10,6 +10,11 @@ from typing import Literal
 from inference.errors import QuestionError, SettingsError
 
 BASE_LABEL = "base"
+Part = Literal["prompt", "question", "thinking", "answer"]
+Keys = Literal["all", "pictures"]
+"""Which keys of a row are kept: every one, or the vision tokens alone."""
+Numbers = Literal["float16", "float32"]
+"""How kept rows are stored; float16 rounds a share by at most 1 in 2,048 of itself, and by 3e-8."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,21 @@ class Generation:
 
 @dataclass(frozen=True)
 class Keep:
-    """Which tokens' attention rows are kept. `prompt` means the whole prompt, templates and pictures included."""
+    """Which attention rows are kept, and how.
+
+    Rows of single heads are kept for the chosen tokens, layers and heads (None: all of them). Their means over heads and
+    over layers, and the sums over pictures, question, first token and rest, are always of all layers and heads.
+    """
 
     question: bool = True
     answer: bool = True
     thinking: bool = False
     prompt: bool = False
+    """The whole prompt, templates and pictures included."""
+    layers: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+    keys: Keys = "all"
+    numbers: Numbers = "float16"
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,8 @@ class Request:
     min_pixels: int | None = None
     max_pixels: int | None = None
     """Bounds on the resized picture's area in pixels; None: the model's own."""
+    compare_eager: bool = False
+    """Run each variant's words once more with eager attention, and tell by how much the rows differ."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +222,3 @@ def _check_numbers(request: Request, limits: Limits) -> None:
 def _check_between(what: str, value: float, low: float, high: float) -> None:
     if not (math.isfinite(value) and low <= value <= high):
         raise SettingsError(f"{what} between {low:,} and {high:,}", f"{value:,}", "choose a value between them")
-
-
-Part = Literal["prompt", "question", "thinking", "answer"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from inference.trace.request import Part, Request, Variant
+from inference.trace.request import Keys, Part, Request, Variant
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,72 @@ class ImageSpan:
 
 
 @dataclass(frozen=True)
-class Trace:
-    """All rows kept of one variant's run.
+class Spot:
+    """One place to look from; `layer` or `head` None: the mean over all of them."""
 
-    `rows[t, l, h, k]`: share (0 to 1, each row sums to one) of its attention that token `tokens[t]` gave key `k` in
-    layer `l`, head `h`; 0 for keys after `tokens[t].row_at`. `question_span` is the question's (start, stop) in keys.
+    token: int
+    layer: int | None = None
+    head: int | None = None
+
+
+@dataclass(frozen=True)
+class Sharpest:
+    """The spot that looks at a picture most sharply, and what speaks for it.
+
+    `image`, `row`, `col`: the cell it looks at. `share`: of all its attention on that cell; `usual`: what the
+    other tokens give that cell in the same head (their median); `picture_share`: on all pictures together.
+    """
+
+    spot: Spot
+    image: int
+    row: int
+    col: int
+    share: float
+    usual: float
+    picture_share: float
+
+
+PARTS = ("question", "first token", "rest")
+"""What the last axis of `Trace.sums` begins with; after these comes one number for each picture, in their order."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where the kept tokens of one variant's run looked; the arrays may lie on disk, mapped.
+
+    Shares run from 0 to 1; a row over all keys sums to one and is 0 after `row_at` of its token. Columns are the keys
+    that were kept: all `length` of them, or (`keys` "pictures") the vision tokens alone, picture after picture.
+
+    rows: of single heads, for the layers `layers` and the heads `heads` alone, in these orders.
+    layer_means: mean over all heads, for every layer; head_means: mean over all layers, for every head; means: over all.
+    sums: of every layer and head, what each part of the sequence got: `PARTS`, then each picture. The first token is
+    key 0 wherever it lies; question and pictures are counted without it. They sum to one.
+    sharpest: None without a picture or without tokens.
     """
 
     tokens: tuple[Token, ...]
-    rows: Float[np.ndarray, "tokens layers heads keys"]
     images: tuple[ImageSpan, ...]
     question_span: tuple[int, int]
+    """The question's (start, stop) in keys."""
+    length: int
+    """How many keys the whole sequence has."""
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    keys: Keys
+    rows: Float[np.ndarray, "tokens kept_layers kept_heads columns"]
+    layer_means: Float[np.ndarray, "tokens layers columns"]
+    head_means: Float[np.ndarray, "tokens heads columns"]
+    means: Float[np.ndarray, "tokens columns"]
+    sums: Float[np.ndarray, "tokens layers heads parts"]
+    sharpest: Sharpest | None = None
+
+    def columns(self, image: int) -> slice:
+        """The columns of one picture's vision tokens, row by row of the picture."""
+        span = self.images[image]
+        start = span.start
+        if self.keys == "pictures":
+            start = sum(other.rows * other.cols for other in self.images[:image])
+        return slice(start, start + span.rows * span.cols)
 
 
 @dataclass(frozen=True)
@@ -105,6 +160,8 @@ class Run:
     """Log-probability in nats, summed over its tokens, of the request's expected answer; None if none was given."""
     thinking: str = ""
     """The reasoning between <think> tags, without the tags; no part of `answer`."""
+    eager_error: float | None = None
+    """Largest difference of any kept row, before rounding, from eager attention on the same words; None: not asked."""
 
 
 @dataclass(frozen=True)
