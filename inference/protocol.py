@@ -17,8 +17,8 @@ Stage = Literal["waiting", "loading", "size", "picture", "tokens", "rows", "chec
 class Progress:
     """One step of a run, variant by variant.
 
-    `done` of at most `total`: tokens in stage `tokens`, layers in stage `rows`. Stage `size` comes once, before the model
-    runs: `total` is the most bytes that the session will take on disk.
+    `done` of at most `total`: tokens in stage `tokens`, layers in stage `rows`. Stage `size` comes once, before the
+    model runs: `total` is the most bytes that the session's arrays will take on disk.
     """
 
     stage: Stage

@@ -48,7 +48,7 @@ class ArrayFile:
             return
         index = int(np.ravel_multi_index(at, self.shape[: len(at)])) if at else 0
         start = self._start + index * values.size * self.dtype.itemsize
-        self._write(start, memoryview(np.ascontiguousarray(values, self.dtype)).cast("B"))
+        self._write(start, memoryview(np.ascontiguousarray(values, self.dtype).data).cast("B"))
 
     def _write(self, start: int, data: memoryview) -> None:
         try:

@@ -4,6 +4,7 @@ This is the slow and plain way, for rows that lie in memory; `inference.model.ro
 the model's device, and is tested against this. Knows no model, no picture's pixels and no disk.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -107,18 +108,28 @@ def _sharpest(
     among = searched(tokens)
     if not (images and among and layers and heads):
         return None
-    cells = np.concatenate([np.arange(span.start, span.stop) for span in images])
-    looked = rows[np.ix_(among, layers, heads, cells)].transpose(1, 2, 0, 3)  # (layers, heads, tokens, cells)
-    usual = np.median(looked, axis=2) if len(among) > 1 else np.zeros_like(looked[:, :, 0])
+    keys = np.concatenate([np.arange(span.start, span.stop) for span in images])
     allowed = wordlike([tokens[index] for index in among])
-    contrast = (looked - usual[:, :, None])[:, :, allowed]
-    layer, head, place, cell = (int(index) for index in np.unravel_index(contrast.argmax(), contrast.shape))
-    token = among[allowed[place]]
-    image = next(number for number, span in enumerate(images) if span.start <= cells[cell] < span.stop)
-    row, col = cell_of_token(images[image], int(cells[cell]))
-    spot = Spot(token, layers[layer], heads[head])
-    full = rows[spot.token, layers[layer], heads[head]]
-    weights = part_weights(images, (0, 0), len(full))[:, len(PARTS) :].sum(1)
-    return Sharpest(
-        spot, image, row, col, float(full[cells[cell]]), float(usual[layer, head, cell]), float(full @ weights)
+    best, winner = -np.inf, (Spot(among[allowed[0]], layers[0], heads[0]), 0, 0.0)
+    for layer, head in itertools.product(layers, heads):
+        looked = rows[among, layer, head][:, keys]
+        usual = np.median(looked, axis=0) if len(among) > 1 else np.zeros_like(looked[0])
+        contrast = (looked - usual)[allowed]
+        place, cell = (int(index) for index in np.unravel_index(contrast.argmax(), contrast.shape))
+        if contrast[place, cell] > best:
+            best = contrast[place, cell]
+            winner = (Spot(among[allowed[place]], layer, head), int(keys[cell]), float(usual[cell]))
+    spot, key, usual_share = winner
+    row = rows[spot.token, spot.layer, spot.head]
+    return describe_spot(
+        images, spot, key, share=float(row[key]), usual=usual_share, picture_share=float(row[keys].sum())
     )
+
+
+def describe_spot(
+    images: Sequence[ImageSpan], spot: Spot, key: int, *, share: float, usual: float, picture_share: float
+) -> Sharpest:
+    """The spot with the picture and the cell that the key stands for."""
+    image = next(number for number, span in enumerate(images) if span.start <= key < span.stop)
+    row, col = cell_of_token(images[image], key)
+    return Sharpest(spot, image, row, col, share, usual, picture_share)

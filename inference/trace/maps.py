@@ -1,86 +1,60 @@
-"""From attention rows to maps: one number for each vision token of a picture, as a (rows, cols) grid.
+"""From a trace to maps: one number for each vision token of a picture, as a (rows, cols) grid.
 
-Notation in the formulas: r[t, l, h, k] is the kept row of token t in layer l and head h, at key k. A mean runs over
-the tokens chosen, and over all layers or heads where none is chosen. Every function reads only the slices that it
-needs, so that a click stays cheap when the rows lie on disk. Knows no picture's pixels, no colours and no model.
+Notation in the formulas: r[t, l, h, k] is the row of token t in layer l and head h, at key k. A mean runs over the
+tokens chosen, and over all layers or heads where none is chosen: these means were taken when the trace was made. Rows
+of single heads are there for the layers and heads that were kept alone (`is_kept`). Every function reads only the
+slices that it needs, so that a click stays cheap when the arrays lie on disk. Knows no picture's pixels, no colours and
+no model.
 
 A choice that does not exist is refused with SettingsError, a picture that does not exist with GeometryError.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from inference.errors import GeometryError, SettingsError
-from inference.trace.geometry import cell_of_token
-from inference.trace.session import ImageSpan, Token, Trace
+from inference.trace.session import PARTS, ImageSpan, Trace
 
 SHARES = ("picture", "question", "first token", "rest")
 """Where a row's attention goes; the four of `shares` in this order, each key counted once."""
 
 TokenChoice = slice | Sequence[int]
-
-_CONTROL_TOKEN = re.compile(r"\s*<\|.*\|>\s*")
-
-
-@dataclass(frozen=True)
-class Spot:
-    """One place to look from; `layer` or `head` None: the mean over all of them."""
-
-    token: int
-    layer: int | None = None
-    head: int | None = None
+_Picked = slice | np.ndarray
 
 
-@dataclass(frozen=True)
-class Sharpest:
-    """The spot that looks at a picture most sharply, and what speaks for it.
-
-    `image`, `row`, `col`: the cell it looks at. `share`: of all its attention on that cell; `usual`: what the
-    other tokens give that cell in the same head (their median); `picture_share`: on all pictures together.
-    """
-
-    spot: Spot
-    image: int
-    row: int
-    col: int
-    share: float
-    usual: float
-    picture_share: float
-
-
-def share_of_rows(trace: Trace, rows: Float[np.ndarray, "*axes keys"]) -> Float[np.ndarray, "*axes 4"]:
-    """Sums of any rows of this trace over the four parts of `SHARES`: S_p = sum of r[k] over the keys k of part p.
-
-    The first token is key 0 wherever it lies; question and pictures are counted without it. The four sum to the
-    row's sum, which is one.
-    """
-    parts = np.zeros((trace.rows.shape[-1], len(SHARES)), np.float32)
-    parts[:, SHARES.index("rest")] = 1
-    for span in trace.images:
-        parts[span.start : span.stop] = np.eye(len(SHARES))[SHARES.index("picture")]
-    parts[slice(*trace.question_span)] = np.eye(len(SHARES))[SHARES.index("question")]
-    parts[0] = np.eye(len(SHARES))[SHARES.index("first token")]
-    return np.asarray(np.asarray(rows, np.float32) @ parts)
+def is_kept(trace: Trace, layer: int | None, head: int | None) -> bool:
+    """Whether there are maps of this layer and head; None stands for the mean over all, which is always kept."""
+    return layer is None or head is None or (layer in trace.layers and head in trace.heads)
 
 
 def shares(trace: Trace) -> Float[np.ndarray, "tokens layers heads 4"]:
-    """`share_of_rows` of every kept row; reads all of them once, so keep the result where it is asked for often."""
-    _, layers, heads, _ = trace.rows.shape
-    result = np.empty((len(trace.tokens), layers, heads, len(SHARES)), np.float32)
-    for index, rows in enumerate(trace.rows):
-        result[index] = share_of_rows(trace, rows)
-    return result
+    """What every row of every layer and head gave to each of `SHARES`; the four sum to one.
+
+    "picture" is all pictures together. The first token is key 0 wherever it lies; question and pictures are counted
+    without it.
+    """
+    sums = np.asarray(trace.sums)
+    parts = [sums[..., PARTS.index(name)] for name in SHARES[1:]]
+    return np.stack([sums[..., len(PARTS) :].sum(-1), *parts], axis=-1)
 
 
-def row_of(
-    trace: Trace, tokens: TokenChoice, layer: int | None = None, head: int | None = None
-) -> Float[np.ndarray, "keys"]:
-    """The mean row over what is chosen: R[k] = mean over t, l, h of r[t, l, h, k]; sums to one."""
-    return _mean(_block(trace, tokens, layer, head, slice(None)), (0, 1, 2))
+def picture_shares(trace: Trace) -> Float[np.ndarray, "tokens layers heads images"]:
+    """What every row of every layer and head gave to each picture."""
+    return np.asarray(trace.sums[..., len(PARTS) :])
+
+
+def layer_head_share(trace: Trace, tokens: TokenChoice, image: int | None = None) -> Float[np.ndarray, "layers heads"]:
+    """Share of attention on a picture for every head: P[l, h] = mean over t of (sum over its cells of r[t, l, h, c]).
+
+    `image` None: on all pictures together; all zero where there is none.
+    """
+    parts = slice(len(PARTS), None)
+    if image is not None:
+        _span(trace, image)
+        parts = slice(len(PARTS) + image, len(PARTS) + image + 1)
+    return np.asarray(_mean_token(trace.sums[_pick(trace, tokens), :, :, parts]).sum(-1))
 
 
 def image_map(
@@ -96,25 +70,13 @@ def image_map(
 
     `within`: share within the picture, W[c] = M[c] / (sum of M over its cells), which sums to one; all zero where
     none of the attention goes to the picture. The mean is taken first, so tokens that hardly look weigh little.
+
+    Raises:
+        SettingsError: both a layer and a head are chosen, and their rows were not kept.
     """
     span = _span(trace, image)
-    return _grid(_mean(_block(trace, tokens, layer, head, _keys(span)), (0, 1, 2)), span, within=within)
-
-
-def layer_maps(
-    trace: Trace, *, tokens: TokenChoice, head: int | None = None, image: int = 0, within: bool = False
-) -> Float[np.ndarray, "layers rows cols"]:
-    """One `image_map` a layer: M[l, c] = mean over t, h of r[t, l, h, key of c]; `within`: each by its own sum."""
-    span = _span(trace, image)
-    return _grid(_mean(_block(trace, tokens, None, head, _keys(span)), (0, 2)), span, within=within)
-
-
-def head_maps(
-    trace: Trace, *, tokens: TokenChoice, layer: int | None = None, image: int = 0, within: bool = False
-) -> Float[np.ndarray, "heads rows cols"]:
-    """One `image_map` a head: M[h, c] = mean over t, l of r[t, l, h, key of c]; `within`: each by its own sum."""
-    span = _span(trace, image)
-    return _grid(_mean(_block(trace, tokens, layer, None, _keys(span)), (0, 1)), span, within=within)
+    picked = _pick(trace, tokens)
+    return _grid(_mean_token(_cells(trace, picked, layer, head, trace.columns(image))), span, within=within)
 
 
 def token_maps(
@@ -126,93 +88,85 @@ def token_maps(
     image: int = 0,
     within: bool = False,
 ) -> Float[np.ndarray, "tokens rows cols"]:
-    """One `image_map` a token: M[t, c] = mean over l, h of r[t, l, h, key of c]; `within`: each by its own sum."""
+    """One `image_map` a token: M[t, c] = mean over l, h of r[t, l, h, key of c]; `within`: each by its own sum.
+
+    Raises:
+        SettingsError: both a layer and a head are chosen, and their rows were not kept.
+    """
     span = _span(trace, image)
-    return _grid(_mean(_block(trace, tokens, layer, head, _keys(span)), (1, 2)), span, within=within)
+    picked = _pick(trace, tokens)
+    flat = np.asarray(_cells(trace, picked, layer, head, trace.columns(image)), np.float32)
+    return _grid(flat, span, within=within)
 
 
-def layer_head_share(trace: Trace, tokens: TokenChoice, image: int | None = None) -> Float[np.ndarray, "layers heads"]:
-    """Share of attention on a picture for every head: P[l, h] = mean over t of (sum over its cells of r[t, l, h, c]).
+def layer_maps(
+    trace: Trace, *, tokens: TokenChoice, head: int | None = None, image: int = 0, within: bool = False
+) -> Float[np.ndarray, "layers rows cols"]:
+    """One `image_map` a layer: M[l, c] = mean over t, h of r[t, l, h, key of c]; `within`: each by its own sum.
 
-    `image` None: on all pictures together; all zero where there is none.
+    With a head chosen, the grids of layers whose rows were not kept are NaN; of all layers, if the head's were not.
     """
-    spans = trace.images if image is None else (_span(trace, image),)
-    total = np.zeros(trace.rows.shape[1:3], np.float32)
-    for span in spans:
-        total += _block(trace, tokens, None, None, _keys(span)).sum(-1, dtype=np.float32).mean(0)
-    return total
+    span = _span(trace, image)
+    picked, columns, layer_count = _pick(trace, tokens), trace.columns(image), trace.sums.shape[1]
+    if head is None:
+        return _grid(_mean_token(trace.layer_means[picked, :, columns]), span, within=within)
+    _check_index("head", head, trace.sums.shape[2])
+    flat = np.full((layer_count, columns.stop - columns.start), np.nan, np.float32)
+    if trace.layers and head in trace.heads:
+        flat[list(trace.layers)] = _mean_token(trace.rows[picked, :, trace.heads.index(head), columns])
+    return _grid(flat, span, within=within)
 
 
-def sharpest(trace: Trace) -> Sharpest | None:
-    """The token, layer and head that looks at one cell most sharply; None without a picture or without tokens.
+def head_maps(
+    trace: Trace, *, tokens: TokenChoice, layer: int | None = None, image: int = 0, within: bool = False
+) -> Float[np.ndarray, "heads rows cols"]:
+    """One `image_map` a head: M[h, c] = mean over t, l of r[t, l, h, key of c]; `within`: each by its own sum.
 
-    C[t, l, h] = max over cells c of (r[t, l, h, c] - median over t' of r[t', l, h, c]), and the largest C wins, the
-    earliest on a tie. A sink is bright for every token of a head, so the median takes it away. A lone token has
-    nothing to be compared with: for it the median counts as zero. Punctuation, spaces and control tokens take part
-    in the median and win only where there is nothing else.
+    With a layer chosen, the grids of heads whose rows were not kept are NaN; of all heads, if the layer's were not.
     """
-    if not trace.images or not trace.tokens:
-        return None
-    candidates = _wordlike(trace.tokens)
-    cells = np.concatenate([np.arange(span.start, span.stop) for span in trace.images])
-    bounds = _contrast_bounds(trace)
-    best, winner = -np.inf, (0, 0, 0, 0)
-    # Heads are tried in the order of what they could reach at most, until none that is left can win.
-    for flat in np.argsort(-bounds, axis=None, kind="stable"):
-        layer, head = (int(index) for index in np.unravel_index(flat, bounds.shape))
-        if bounds[layer, head] < best:
-            break
-        rows = np.asarray(trace.rows[:, layer, head])[:, cells]
-        contrast = (rows - _usual(rows))[candidates]
-        place, cell = (int(index) for index in np.unravel_index(contrast.argmax(), contrast.shape))
-        found = (candidates[place], layer, head, int(cells[cell]))
-        if contrast[place, cell] > best or (contrast[place, cell] == best and found < winner):
-            best, winner = float(contrast[place, cell]), found
-    return _describe(trace, *winner)
+    span = _span(trace, image)
+    picked, columns, head_count = _pick(trace, tokens), trace.columns(image), trace.sums.shape[2]
+    if layer is None:
+        return _grid(_mean_token(trace.head_means[picked, :, columns]), span, within=within)
+    _check_index("layer", layer, trace.sums.shape[1])
+    flat = np.full((head_count, columns.stop - columns.start), np.nan, np.float32)
+    if trace.heads and layer in trace.layers:
+        flat[list(trace.heads)] = _mean_token(trace.rows[picked, trace.layers.index(layer), :, columns])
+    return _grid(flat, span, within=within)
 
 
-def _describe(trace: Trace, token: int, layer: int, head: int, key: int) -> Sharpest:
-    image = next(number for number, span in enumerate(trace.images) if span.start <= key < span.stop)
-    row, col = cell_of_token(trace.images[image], key)
-    column = np.asarray(trace.rows[:, layer, head, key])
-    picture_share = share_of_rows(trace, trace.rows[token, layer, head])[SHARES.index("picture")]
-    return Sharpest(
-        Spot(token, layer, head),
-        image,
-        row,
-        col,
-        share=float(column[token]),
-        usual=float(_usual(column[:, None])[0]),
-        picture_share=float(picture_share),
-    )
+def _cells(
+    trace: Trace, picked: _Picked, layer: int | None, head: int | None, columns: slice
+) -> Float[np.ndarray, "tokens cells"]:
+    """What the tokens gave to these columns in one layer and head, or in the mean over all where one is None."""
+    _, layer_count, head_count, _ = trace.sums.shape
+    if layer is not None:
+        _check_index("layer", layer, layer_count)
+    if head is not None:
+        _check_index("head", head, head_count)
+    if layer is None:
+        return trace.means[picked, columns] if head is None else trace.head_means[picked, head, columns]
+    if head is None:
+        return trace.layer_means[picked, layer, columns]
+    if not is_kept(trace, layer, head):
+        raise SettingsError(
+            f"a head whose rows were kept ({_told('layer', trace.layers)}, {_told('head', trace.heads)})",
+            f"layer {layer}, head {head}",
+            "choose one of these or a mean, or ask again and keep it",
+        )
+    return trace.rows[picked, trace.layers.index(layer), trace.heads.index(head), columns]
 
 
-def _usual(rows: Float[np.ndarray, "tokens cells"]) -> Float[np.ndarray, "cells"]:
-    """The median over tokens, by a full sort, which numpy does faster than a partition along this axis; 0 for one."""
-    count = len(rows)
-    if count == 1:
-        return np.zeros_like(rows[0])
-    return np.asarray(np.sort(rows, axis=0)[(count - 1) // 2 : count // 2 + 1].mean(0))
-
-
-def _contrast_bounds(trace: Trace) -> Float[np.ndarray, "layers heads"]:
-    """What no contrast of a head can exceed: the most that its tokens differ on one cell."""
-    bounds = np.zeros(trace.rows.shape[1:3], np.float32)
-    for span in trace.images:
-        block = trace.rows[..., _keys(span)]
-        least = block.min(0) if len(block) > 1 else np.float32(0)
-        np.maximum(bounds, (block.max(0) - least).max(-1), out=bounds)
-    return bounds
-
-
-def _wordlike(tokens: tuple[Token, ...]) -> list[int]:
-    """Indices of the tokens that hold a letter or a digit and are no control tokens; of all, if there is none."""
-    words = [
-        index
-        for index, token in enumerate(tokens)
-        if any(char.isalnum() for char in token.text) and not _CONTROL_TOKEN.fullmatch(token.text)
-    ]
-    return words or list(range(len(tokens)))
+def _told(what: str, indices: tuple[int, ...]) -> str:
+    """The indices in words, neighbours put together: `layers 0 to 3, 7`."""
+    runs: list[list[int]] = []
+    for index in sorted(indices):
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    told = ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    return f"{what}s {told}" if runs else f"no {what}s"
 
 
 def _span(trace: Trace, image: int) -> ImageSpan:
@@ -223,37 +177,27 @@ def _span(trace: Trace, image: int) -> ImageSpan:
     return trace.images[image]
 
 
-def _keys(span: ImageSpan) -> slice:
-    return slice(span.start, span.stop)
-
-
-def _block(
-    trace: Trace, tokens: TokenChoice, layer: int | None, head: int | None, keys: slice
-) -> Float[np.ndarray, "tokens layers heads keys"]:
-    """The rows chosen, all four axes kept; a view where `tokens` is a slice."""
-    count, layers, heads, _ = trace.rows.shape
-    block = trace.rows[:, _one("layer", layer, layers), _one("head", head, heads), keys]
+def _pick(trace: Trace, tokens: TokenChoice) -> _Picked:
+    """The tokens as an index of an array's first axis; at least one of them."""
+    count = len(trace.tokens)
     if isinstance(tokens, slice):
-        chosen: Float[np.ndarray, "tokens layers heads keys"] = block[tokens]
+        chosen = len(range(count)[tokens])
     else:
+        chosen = len(tokens)
         for token in tokens:
-            _one("token", token, count)
-        chosen = block[np.asarray(tokens, np.intp)]
-    if not len(chosen):
+            _check_index("token", token, count)
+    if not chosen:
         raise SettingsError(f"at least one of {count} tokens", "none", "choose a token of the question or the answer")
-    return chosen
+    return tokens if isinstance(tokens, slice) else np.asarray(tokens, np.intp)
 
 
-def _one(what: str, index: int | None, count: int) -> slice:
-    if index is None:
-        return slice(None)
+def _check_index(what: str, index: int, count: int) -> None:
     if not 0 <= index < count:
         raise SettingsError(f"a {what} from 0 to {count - 1}", str(index), f"choose one of the {count} {what}s")
-    return slice(index, index + 1)
 
 
-def _mean(block: Float[np.ndarray, "..."], axes: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-    return np.asarray(block.mean(axes, dtype=np.float32))
+def _mean_token(block: Float[np.ndarray, "tokens *axes"]) -> Float[np.ndarray, "*axes"]:
+    return np.asarray(block.mean(0, dtype=np.float32))
 
 
 def _grid(
@@ -261,5 +205,6 @@ def _grid(
 ) -> Float[np.ndarray, "*maps rows cols"]:
     if within:
         total = flat.sum(-1, keepdims=True)
-        flat = np.divide(flat, total, out=np.zeros_like(flat), where=total > 0)
+        # A grid that is NaN stays so: only what is all zero is left as it is.
+        flat = np.divide(flat, total, out=flat.copy(), where=total != 0)
     return flat.reshape(*flat.shape[:-1], span.rows, span.cols)

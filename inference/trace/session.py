@@ -107,7 +107,8 @@ class Trace:
     that were kept: all `length` of them, or (`keys` "pictures") the vision tokens alone, picture after picture.
 
     rows: of single heads, for the layers `layers` and the heads `heads` alone, in these orders.
-    layer_means: mean over all heads, for every layer; head_means: mean over all layers, for every head; means: over all.
+    layer_means: mean over all heads, for every layer; head_means: mean over all layers, for every head; means: over
+    all of both.
     sums: of every layer and head, what each part of the sequence got: `PARTS`, then each picture. The first token is
     key 0 wherever it lies; question and pictures are counted without it. They sum to one.
     sharpest: None without a picture or without tokens.
