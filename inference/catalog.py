@@ -7,18 +7,18 @@ torch and no model: whether an adapter fits a model is for `inference.model.adap
 import hashlib
 import json
 import re
-import struct
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from inference.protocol import AdapterFacts
+from inference.tensors import Shape, UnusableError, read_header
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "adapter_config.json", "adapter_model.safetensors", "README.md"
 MAX_RANK, MAX_ALPHA = 1024, 1e6
 MAX_PATTERN_CHARS, MAX_PATTERN_REPEATS = 1_000, 5
-_CONFIG_BYTES, _HEADER_BYTES, _CARD_BYTES = 4_000_000, 64_000_000, 100_000
+_CONFIG_BYTES, _CARD_BYTES = 4_000_000, 100_000
 
 # All other ways to start an adapter (PiSSA, OLoRA, CorDA, LoftQ ...) take a part out of the base's own weights.
 _HARMLESS_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
@@ -48,11 +48,7 @@ class AdapterFiles:
     """What an adapter's files hold: its config as it stands, and the shape of each tensor by its key."""
 
     config: dict[str, Any]
-    shapes: dict[str, tuple[int, ...]]
-
-
-class UnusableError(Exception):
-    """An adapter's files cannot be read; the sentence says why."""
+    shapes: dict[str, Shape]
 
 
 def find_adapters(folder: Path) -> tuple[AdapterFacts, ...]:
@@ -96,7 +92,7 @@ def read_files(folder: Path) -> AdapterFiles:
     return AdapterFiles(_read_config(folder / CONFIG_FILE), read_shapes(folder / WEIGHTS_FILE))
 
 
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+def read_shapes(path: Path) -> dict[str, Shape]:
     """The shape of each tensor in a safetensors file, from its header alone.
 
     Raises:
@@ -107,8 +103,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         if pickles:
             raise UnusableError(f"{pickles[0]} is a pickle, which can run code; save the adapter as {path.name}.")
         raise UnusableError(f"{path.name} is missing.")
-    header = _read_header(path)
-    shapes = {key: tuple(entry["shape"]) for key, entry in header.items() if key != "__metadata__"}
+    shapes = {key: entry.shape for key, entry in read_header(path).items()}
     if not shapes:
         raise UnusableError(f"{path.name} holds no weights.")
     return shapes
@@ -130,37 +125,6 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UnusableError(f"{path.name} holds no JSON object.")
     return config
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(size - 8, _HEADER_BYTES):
-                raise UnusableError(f"{path.name} is cut short or not safetensors.")
-            header = json.loads(file.read(length))
-        stop = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
-        all_whole = all(
-            isinstance(side, int) and side >= 0
-            for key, entry in header.items()
-            if key != "__metadata__"
-            for side in entry["shape"]
-        )
-    except (
-        OSError,
-        ValueError,
-        struct.error,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        raise UnusableError(f"{path.name} is not a readable safetensors file.") from error
-    if not all_whole or stop != size - 8 - length:
-        raise UnusableError(f"{path.name} is cut short or damaged.")
-    return header if isinstance(header, dict) else {}
 
 
 def _describe(facts: AdapterFacts, folder: Path, files: AdapterFiles) -> AdapterFacts:

@@ -18,10 +18,12 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from inference.catalog import WEIGHTS_FILE, AdapterFiles, UnusableError, read_files
+from inference.catalog import WEIGHTS_FILE, AdapterFiles, read_files
 from inference.errors import AdapterError
-from inference.model.fit import Fit, fit_adapter
+from inference.model.fit import fit_adapter
+from inference.placement import Fit
 from inference.protocol import AdapterFacts
+from inference.tensors import UnusableError
 
 # Names on the model are ours, for a visitor's may hold signs that the library cannot take; no two banks share one.
 _numbers = itertools.count(1)
