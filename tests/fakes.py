@@ -3,13 +3,17 @@
 import io
 import threading
 from collections.abc import Generator
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from inference.protocol import AdapterFacts, Progress
-from inference.trace.request import Limits, Part, Picture, Request, Variant, check_request, parse_variant
+from inference.trace.condense import condense
+from inference.trace.files import load_session, write_session
+from inference.trace.request import Keep, Limits, Part, Picture, Request, Variant, check_request, parse_variant
 from inference.trace.session import ImageSpan, ModelFacts, Run, RunnerUp, Scores, Session, Timings, Token, Trace
+from inference.trace.size import Extent, describe_size, kept_bytes
 
 LAYERS, HEADS, ROWS, COLS = 5, 3, 7, 11
 CELL = 32
@@ -24,8 +28,13 @@ def make_picture(width: int = COLS * CELL, height: int = ROWS * CELL, name: str 
     return Picture(buffer.getvalue(), width, height, name)
 
 
-def make_trace(answer: tuple[str, ...] = (" cir", "cle"), *, seed: int = 0, images: int = 1) -> Trace:
-    """Random rows over 3 template tokens, the pictures, a question of 4 tokens, 2 template tokens and the answer."""
+def make_trace(
+    answer: tuple[str, ...] = (" cir", "cle"), *, seed: int = 0, images: int = 1, keep: Keep | None = None
+) -> Trace:
+    """Random rows over 3 template tokens, the pictures, a question of 4 tokens, 2 template tokens and the answer.
+
+    Question and answer look; `keep` None: all of their rows are kept, in float32.
+    """
     question = ("What", " is", " red", "?")
     spans = tuple(
         ImageSpan(3 + i * (ROWS * COLS + 2), ROWS, COLS, (COLS * CELL, ROWS * CELL), (COLS * CELL, ROWS * CELL))
@@ -41,7 +50,8 @@ def make_trace(answer: tuple[str, ...] = (" cir", "cle"), *, seed: int = 0, imag
     for row, token in zip(rows, tokens, strict=True):
         row[..., token.row_at + 1 :] = 0
     rows /= rows.sum(-1, keepdims=True)
-    return Trace(tuple(tokens), rows, spans, (start, start + len(question)))
+    question_span = (start, start + len(question))
+    return condense(rows, tokens=tuple(tokens), images=spans, question_span=question_span, keep=keep)
 
 
 def make_token(text: str, position: int, row_at: int, part: Part) -> Token:
@@ -51,20 +61,36 @@ def make_token(text: str, position: int, row_at: int, part: Part) -> Token:
 
 
 def make_session(request: Request | None = None, *, images: int = 1) -> Session:
-    """One run for each of the request's variants; rows differ from variant to variant."""
+    """One run for each of the request's variants, in memory; rows differ from variant to variant.
+
+    Its own request asks for float32, so that maps, means and sums can be compared closely.
+    """
     if request is None:
         pictures = tuple(make_picture() for _ in range(images))
-        request = Request("What is red?", pictures, (Variant(), parse_variant("shortcut"), parse_variant("other@0.5")))
+        variants = (Variant(), parse_variant("shortcut"), parse_variant("other@0.5"))
+        request = Request("What is red?", pictures, variants, keep=Keep(numbers="float32"))
+    made = [make_trace(seed=i, images=len(request.images), keep=request.keep) for i in range(len(request.variants))]
     runs = tuple(
-        Run(variant, "circle", "stop", make_trace(seed=i, images=len(request.images)), Timings(0.01, 0.2, 0.03))
-        for i, variant in enumerate(request.variants)
+        Run(variant, "circle", "stop", trace, Timings(0.01, 0.2, 0.03))
+        for variant, trace in zip(request.variants, made, strict=True)
     )
     facts = ModelFacts("fake model", LAYERS, HEADS, 1, 16, 2, "float32", "cpu", (("transformers", "5"),))
     return Session(request, facts, runs, "2026-11-23T12:00:00+00:00", ())
 
 
+def extent_of(session: Session) -> Extent:
+    """What a session has grown to."""
+    trace = session.runs[0].trace
+    cells = sum(span.rows * span.cols for span in trace.images)
+    _, layers, heads, _ = trace.sums.shape
+    return Extent(len(trace.tokens), trace.length, cells, len(trace.images), layers, heads, len(session.runs))
+
+
 class FakeEngine:
-    """Yields a few steps of progress and a made session; `closed` is set when an iterator was closed early."""
+    """Yields a few steps of progress and a made session, written into the folder as a real engine's is.
+
+    `closed` is set when an iterator was closed early.
+    """
 
     model_name = "fake model"
 
@@ -84,15 +110,19 @@ class FakeEngine:
             AdapterFacts("broken", "", problems=("adapter_config.json is missing.",)),
         )
 
-    def run(self, request: Request) -> Generator[Progress | Session, None, None]:
+    def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
         check_request(request, Limits())
         self.requests.append(request)
         if self.error:
             raise self.error
+        session = make_session(request)
+        extent = extent_of(session)
         try:
+            yield Progress("size", total=kept_bytes(extent, request.keep), text=describe_size(extent, request.keep))
             for step in range(self.steps):
                 yield Progress("tokens", request.variants[0].label, step + 1, self.steps, "cir")
-            yield make_session(request)
+            write_session(session, folder)
+            yield load_session(folder)
         except GeneratorExit:
             self.closed.set()
             raise

@@ -11,10 +11,11 @@ import zlib
 from pathlib import Path
 
 from inference.errors import SessionError
-from inference.trace.files import FILE_NAMES, JSON_NAME, PARTIAL, load_session, new_folder, save_session
+from inference.trace.files import FILE_NAMES, JSON_NAME, PARTIAL, check_rows, load_session, new_folder, save_session
 from inference.trace.session import Session
 
-MAX_FILES = 64
+MAX_FILES = 256
+"""Many times what a session has: five arrays a variant, the pictures and the JSON."""
 MAX_RATIO = 200
 """Most that a file may grow when it is unpacked: a session's JSON grows tenfold or so, a bomb a thousandfold."""
 
@@ -42,7 +43,7 @@ def pack_session(session: Session | Path, path: Path) -> None:
 
 
 def unpack_session(path: Path, folder: Path, *, gigabytes: float = 4.0) -> Session:
-    """The session in a zip file, unpacked into the new folder `folder`, checked as `load_session` does.
+    """The session in a zip file, unpacked into the new folder `folder`; every number of its arrays is checked.
 
     Raises:
         SessionError: not a session file, damaged, newer, or larger than `gigabytes` when unpacked; then no folder
@@ -52,7 +53,9 @@ def unpack_session(path: Path, folder: Path, *, gigabytes: float = 4.0) -> Sessi
         raise SessionError("a new folder for the session", f"{folder.name}, which exists", "choose another name")
     with new_folder(folder) as partial:
         _unzip(path, partial, gigabytes)
-        return load_session(partial)
+        session = load_session(partial)
+        check_rows(session)
+        return session
 
 
 def _zip(folder: Path, path: Path) -> None:

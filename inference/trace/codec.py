@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-PutFile = Callable[[bytes | np.ndarray], str]
+PutFile = Callable[[str, bytes | np.ndarray], str]
 GetBytes = Callable[[str], bytes]
 GetArray = Callable[[str], np.ndarray]
 
@@ -22,18 +22,18 @@ class CodecError(Exception):
     """A value that does not fit its place; says where and what, for the sentence of the caller's error."""
 
 
-def to_plain(value: object, put: PutFile) -> Json:
-    """The value as JSON; `put` stores bytes and arrays and returns the name that stands for them.
+def to_plain(value: object, put: PutFile, field: str = "") -> Json:
+    """The value as JSON; `put` is given the field and the value of bytes and arrays, and returns what stands for them.
 
     Raises:
         CodecError: a number is not finite, or a type has no place in JSON.
     """
     if dataclasses.is_dataclass(value):
-        return {field.name: to_plain(getattr(value, field.name), put) for field in dataclasses.fields(value)}
+        return {part.name: to_plain(getattr(value, part.name), put, part.name) for part in dataclasses.fields(value)}
     if isinstance(value, tuple):
-        return [to_plain(item, put) for item in value]
+        return [to_plain(item, put, field) for item in value]
     if isinstance(value, (bytes, np.ndarray)):
-        return put(value)
+        return put(field, value)
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from inference.trace.geometry import box_of_cell
-from inference.trace.maps import SHARES, shares, sharpest
+from inference.trace.maps import SHARES, shares
 from inference.trace.request import Picture
 from inference.trace.session import AdapterFacts, Run, Session, Token, Trace
 
@@ -21,7 +21,7 @@ _PICTURE = SHARES.index("picture")
 
 
 def summarise(session: Session) -> dict[str, Any]:
-    """What was asked, of what, and what each variant answered and looked at; reads every row once."""
+    """What was asked, of what, and what each variant answered and looked at; reads sums alone, no rows."""
     request = session.request
     return {
         "question": request.question,
@@ -57,12 +57,26 @@ def _run(run: Run) -> dict[str, Any]:
         "thinking": run.thinking,
         "finish": run.finish,
         "expected_logprob": run.expected_logprob,
+        "eager_error": run.eager_error,
         "timings": dataclasses.asdict(run.timings),
         "tokens": [
             _token(index, token, float(looked[index, :, :, _PICTURE].mean()))
             for index, token in enumerate(run.trace.tokens)
         ],
         "sharpest": _sharpest(run.trace, looked),
+        "kept": _kept(run.trace),
+    }
+
+
+def _kept(trace: Trace) -> dict[str, Any]:
+    """Of which layers and heads there are rows, over which keys, in which numbers; `bytes` of all arrays."""
+    arrays = (trace.rows, trace.layer_means, trace.head_means, trace.means, trace.sums)
+    return {
+        "layers": list(trace.layers),
+        "heads": list(trace.heads),
+        "keys": trace.keys,
+        "numbers": trace.rows.dtype.name,
+        "bytes": sum(array.nbytes for array in arrays),
     }
 
 
@@ -87,8 +101,8 @@ def _token(index: int, token: Token, picture_share: float) -> dict[str, Any]:
 
 
 def _sharpest(trace: Trace, looked: Float[np.ndarray, "tokens layers heads 4"]) -> dict[str, Any] | None:
-    """Where `maps.sharpest` looks and with how much of its attention; None without a picture."""
-    found = sharpest(trace)
+    """Where the sharpest spot looks and with how much of its attention; None without a picture."""
+    found = trace.sharpest
     if found is None or found.spot.layer is None or found.spot.head is None:
         return None
     spot = found.spot
