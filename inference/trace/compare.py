@@ -1,0 +1,171 @@
+"""What differs between two traces of the same words: for every head how much, for one head where and how far.
+
+Notation: M_a[c] is the share of all its attention that a spot gives cell c of the picture, mean over the chosen tokens
+(`maps.image_map`); W_a = M_a / sum(M_a) the same within the picture. Every figure compares trace b with trace a, so a
+is the one to come from: the base, or another adapter. Knows no colours and no model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from inference.errors import SettingsError
+from inference.trace import maps
+from inference.trace.session import Trace
+
+EXACT_CELLS = 400
+"""Largest map whose earth mover's distance is computed exactly: its time grows with the square of the cells."""
+
+
+@dataclass(frozen=True)
+class HeadChange:
+    """How much each head of every layer changed; NaN where one of the two does not look at the picture at all.
+
+    share: change of the share on the picture, sum(M_b) - sum(M_a), signed, in shares of all the attention.
+    variation: total variation, half the sum over cells of |W_b - W_a|, from 0 to 1.
+    shannon: Jensen-Shannon distance, the root of the base-2 divergence of W_a and W_b, from 0 to 1.
+    """
+
+    share: Float[np.ndarray, "layers heads"]
+    variation: Float[np.ndarray, "layers heads"]
+    shannon: Float[np.ndarray, "layers heads"]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far a map moved, in cells; `exact` False: a lower bound."""
+
+    cells: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class RankedHead:
+    """One head in the list of those that changed most; `value` as the list is sorted by."""
+
+    layer: int
+    head: int
+    value: float
+
+
+def check_comparable(a: Trace, b: Trace) -> None:
+    """Refuses two traces that do not hold the same words over the same picture grids.
+
+    Raises:
+        SettingsError: with what differs.
+    """
+    words = [[(token.id, token.position, token.part) for token in trace.tokens] for trace in (a, b)]
+    if a.images != b.images or words[0] != words[1]:
+        different = "other picture grids" if a.images != b.images else "other words"
+        raise SettingsError(
+            "two runs over the same words and pictures", different, "ask again with the same words for all variants"
+        )
+    if (a.layers, a.heads, a.sums.shape) != (b.layers, b.heads, b.sums.shape):
+        raise SettingsError("two runs of the same kept layers and heads", "other ones", "keep the same in both")
+
+
+def head_change(a: Trace, b: Trace, *, tokens: slice, image: int = 0) -> HeadChange:
+    """The change of every head, mean over the tokens first; the two distances only where the head's rows were kept.
+
+    Source: Lin, "Divergence measures based on the Shannon entropy" (1991); Endres and Schindelin (2003) for its root.
+    """
+    check_comparable(a, b)
+    share = maps.layer_head_share(b, tokens, image) - maps.layer_head_share(a, tokens, image)
+    variation, shannon = (np.full(share.shape, np.nan, np.float32) for _ in range(2))
+    for layer in a.layers:
+        # A layer at a time: all heads of a large model over a large picture would be hundreds of megabytes.
+        within_a, within_b = (
+            _within(maps.head_maps(trace, tokens=tokens, layer=layer, image=image)) for trace in (a, b)
+        )
+        variation[layer] = total_variation(within_a, within_b)
+        shannon[layer] = shannon_distance(within_a, within_b)
+    return HeadChange(share, variation, shannon)
+
+
+def total_variation(
+    a: Float[np.ndarray, "*maps cells"], b: Float[np.ndarray, "*maps cells"]
+) -> Float[np.ndarray, "*maps"]:
+    """Half the sum of |b - a| over the last axis: the share of attention that would have to move."""
+    return np.asarray(np.abs(b - a).sum(-1) / 2)
+
+
+def shannon_distance(
+    a: Float[np.ndarray, "*maps cells"], b: Float[np.ndarray, "*maps cells"]
+) -> Float[np.ndarray, "*maps"]:
+    """Root of the mean of the divergences of a and b from their mean, in bits; 0 log 0 counts as 0."""
+    middle = (a + b) / 2
+    divergence = (_relative_entropy(a, middle) + _relative_entropy(b, middle)) / 2
+    return np.asarray(np.sqrt(np.maximum(divergence, 0)))
+
+
+def moved(a: Float[np.ndarray, "rows cols"], b: Float[np.ndarray, "rows cols"]) -> Moved:
+    """Earth mover's distance between two maps, each divided by its sum: mean distance in cells that a share travels.
+
+    Distances are straight lines between cell centres. Beyond `EXACT_CELLS` cells: the larger of the distances along
+    the two axes alone, which the whole can only exceed.
+
+    Raises:
+        SettingsError: one of the maps is empty of attention.
+    """
+    if not (a.sum() > 0 and b.sum() > 0):
+        raise SettingsError("two maps with attention on the picture", "one without", "choose another head or token")
+    before, after = (np.asarray(one, np.float64) / one.sum(dtype=np.float64) for one in (a, b))
+    if a.size > EXACT_CELLS:
+        along = (_along_axis(before.sum(1 - axis), after.sum(1 - axis)) for axis in (0, 1))
+        return Moved(max(along), exact=False)
+    # What both have in common stays where it is in a best plan, so the plan is made for the rest alone.
+    surplus = (before - after).ravel()
+    gone, come = surplus > 1e-12, surplus < -1e-12
+    if not (gone.any() and come.any()):
+        return Moved(0.0, exact=True)
+    from scipy.stats import wasserstein_distance_nd  # half a second to import, which a page that starts need not wait
+
+    places = np.argwhere(np.ones(a.shape)).astype(np.float64)
+    mean = wasserstein_distance_nd(places[gone], places[come], surplus[gone], -surplus[come])
+    return Moved(float(mean * surplus[gone].sum()), exact=True)
+
+
+def rank_heads(values: Float[np.ndarray, "layers heads"], count: int) -> list[RankedHead]:
+    """The heads of largest |value|, largest first, at most `count`; those without a value take no part."""
+    size = np.where(np.isnan(values), -1.0, np.abs(values))
+    order = np.argsort(-size, axis=None, kind="stable")[:count]
+    found = [tuple(int(index) for index in np.unravel_index(flat, values.shape)) for flat in order]
+    return [RankedHead(layer, head, float(values[layer, head])) for layer, head in found if size[layer, head] >= 0]
+
+
+def rank_correlation(a: Float[np.ndarray, "layers heads"], b: Float[np.ndarray, "layers heads"]) -> float:
+    """Spearman's correlation of |a| and |b| over the heads that both have a value for; NaN where one is constant."""
+    both = ~(np.isnan(a) | np.isnan(b))
+    left, right = np.abs(a[both]), np.abs(b[both])
+    if left.size < 2 or np.ptp(left) == 0 or np.ptp(right) == 0:
+        return float("nan")
+    from scipy.stats import spearmanr  # as above
+
+    return float(spearmanr(left, right).statistic)
+
+
+def first_parting(a: Sequence[int], b: Sequence[int]) -> int | None:
+    """The first place at which two answers' token ids part, a missing token counting as another; None: never."""
+    for place in range(max(len(a), len(b))):
+        if place >= min(len(a), len(b)) or a[place] != b[place]:
+            return place
+    return None
+
+
+def _within(grids: Float[np.ndarray, "heads rows cols"]) -> Float[np.ndarray, "heads cells"]:
+    """Each head's map divided by its sum; NaN where it has none."""
+    flat = grids.reshape(len(grids), -1)
+    total = flat.sum(-1, keepdims=True)
+    return np.asarray(np.divide(flat, total, out=np.full_like(flat, np.nan), where=total > 0))
+
+
+def _relative_entropy(a: Float[np.ndarray, "*maps cells"], b: Float[np.ndarray, "*maps cells"]) -> np.ndarray:
+    ratio = np.divide(a, b, out=np.ones_like(a), where=(a > 0) | np.isnan(a))
+    return np.asarray((a * np.log2(ratio)).sum(-1))
+
+
+def _along_axis(a: Float[np.ndarray, "places"], b: Float[np.ndarray, "places"]) -> float:
+    """In one dimension the plan is known: the shares that cross each border, added up."""
+    return float(np.abs(np.cumsum(a - b)).sum())
