@@ -6,6 +6,7 @@ what it lacks, and what no font has becomes a box. Knows no session and no map. 
 
 import io
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -71,11 +72,23 @@ def add_axes(figure: Figure, left_in: float, bottom_in: float, width_in: float, 
     return axes
 
 
-def draw_bar(figure: Figure, axes: Axes, scale: Normalize, colormap: str, label: str) -> None:
-    """An upright colour bar in these axes, its numbers in percent."""
+def percents(share: float) -> str:
+    """A share as a colour bar tells it."""
+    return f"{100 * share:.3g} %"
+
+
+def draw_bar(
+    figure: Figure,
+    axes: Axes,
+    scale: Normalize,
+    colormap: str,
+    label: str,
+    numbers: Callable[[float], str] = percents,
+) -> None:
+    """An upright colour bar in these axes; `numbers` tells a value of the scale, as percent unless said otherwise."""
     bar = figure.colorbar(ScalarMappable(scale, colormap), cax=axes)
     bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers(value)))
     bar.ax.tick_params(labelsize=8, colors=FAINT, length=2.5, width=0.6)
     bar.outline.set_visible(False)
     bar.set_label(label, fontsize=8.5, color=FAINT, labelpad=6)
