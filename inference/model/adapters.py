@@ -85,6 +85,12 @@ class AdapterBank:
                 layer.scaling.update(scaling)
                 layer.enable_adapters(False)
 
+    def leaves_pictures_alone(self, chosen: Sequence[tuple[AdapterFacts, float]]) -> bool:
+        """Whether none of these loaded adapters, at its scale, has a part in the vision tower."""
+        names = {self._loaded[facts.folder, facts.sha256] for facts, scale in chosen if scale != 0}
+        tower = self._model.model.visual.modules()
+        return not any(names.intersection(module.scaling) for module in tower if isinstance(module, LoraLayer))
+
     def _layers(self) -> list[Any]:
         return [module for module in self._model.modules() if isinstance(module, LoraLayer)]
 

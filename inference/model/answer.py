@@ -2,19 +2,24 @@
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from inference.model.capture import Recorder, capturing
+from inference.model.check import largest_error
 from inference.model.decode import Conversation, Logits, force_answer, stop_ids, write_answer
 from inference.model.load import LoadedModel
 from inference.model.pictures import Pixels
 from inference.model.prompt import Prompt, encode_text
+from inference.model.rows import Kept, write_rows
 from inference.model.scores import score_token, split_thinking, strip_tags, sum_logprob
-from inference.protocol import Progress
+from inference.protocol import Progress, Stage
 from inference.trace.request import Keep, Part, Request, Variant
-from inference.trace.session import ImageSpan, Run, Scores, Timings, Token, Trace
+from inference.trace.session import ImageSpan, ModelFacts, Run, Scores, Timings, Token, Trace
+from inference.trace.size import Extent
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,22 @@ class Task:
     images: tuple[ImageSpan, ...]
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One variant's turn: its number among the session's runs, and the folder that its rows are written into.
+
+    `features`: of the pictures, where they were seen before; None where the variant's own adapters take part in
+    seeing. The times are those spent before the run, on its adapters and on these features.
+    """
+
+    variant: Variant
+    number: int
+    folder: Path
+    features: Any = None
+    adapter_s: float = 0.0
+    picture_s: float = 0.0
+
+
 @dataclass
 class _Answer:
     """What was written so far, token by token."""
@@ -37,35 +58,51 @@ class _Answer:
     finish: str = "length"
 
 
-def answer(task: Task, variant: Variant, *, adapter_s: float) -> Generator[Progress, None, Run]:
+def answer(task: Task, turn: Turn) -> Generator[Progress, None, Run]:
     """Progress of one variant's run, and at last the run; closing it stops within one token and frees what it held."""
-    label, request = variant.label, task.request
-    conversation = Conversation(task.loaded, task.prompt.ids, task.pixels)
+    label, request = turn.variant.label, task.request
+    conversation = Conversation(task.loaded, task.prompt.ids, task.pixels, turn.features)
     positions = _prompt_positions(task.prompt, request.keep)
     started = time.perf_counter()
     with capturing(task.loaded.model, from_position=len(task.prompt.ids) - 1, positions=positions) as recorder:
-        yield Progress("picture" if task.pixels else "tokens", label, 0, request.generation.max_new_tokens)
+        stage: Stage = "picture" if task.pixels and turn.features is None else "tokens"
+        yield Progress(stage, label, 0, request.generation.max_new_tokens)
         first = conversation.read_prompt()
         written = yield from _write(task, conversation, first, label)
-    tokens_s = time.perf_counter() - started
-    yield Progress("rows", label, len(written.ids), len(written.ids), _text(task, written.ids))
+    tokens_s = turn.picture_s + time.perf_counter() - started
     started = time.perf_counter()
     parts = split_thinking([_text(task, [token]) for token in written.ids], opened=task.prompt.opens_thinking)
-    trace = _trace(task, written, parts, positions, recorder)
-    rows_s = time.perf_counter() - started
+    kept = _kept(task, written, parts, positions)
+    trace = yield from _write_trace(task, turn, recorder, kept, _text(task, written.ids))
+    timings = Timings(turn.adapter_s, tokens_s, time.perf_counter() - started)
+    eager_error = None
+    if request.compare_eager:
+        yield Progress("check", label)
+        eager_error = largest_error(task.loaded.model, conversation, recorder, kept, written.ids)
     expected = _expected_logprob(task, conversation, first)
     thinking, said = _split(task, written.ids, parts)
-    return Run(variant, said, written.finish, trace, Timings(adapter_s, tokens_s, rows_s), expected, thinking)
+    return Run(turn.variant, said, written.finish, trace, timings, expected, thinking, eager_error)
 
 
-def token_budget(task: Task) -> tuple[int, int]:
-    """At most how many tokens' rows are kept, and how many keys there are at most."""
+def extent(task: Task, facts: ModelFacts) -> Extent:
+    """What the runs may grow to."""
     request, prompt = task.request, task.prompt
     written = request.generation.max_new_tokens
     if request.forced_answer is not None:
         written = len(encode_text(task.loaded.processor, request.forced_answer))
-    kept = written if request.keep.answer or request.keep.thinking else 0
-    return kept + len(_prompt_positions(prompt, request.keep)), len(prompt.ids) + written
+    positions = _prompt_positions(prompt, request.keep)
+    said = _prompt_positions(prompt, replace(request.keep, prompt=False))
+    return Extent(
+        tokens=len(positions) + (written if request.keep.answer or request.keep.thinking else 0),
+        length=len(prompt.ids) + written,
+        picture_tokens=sum(span.stop - span.start for span in task.images),
+        pictures=len(task.images),
+        layers=facts.layers,
+        heads=facts.heads,
+        variants=len(request.variants),
+        template_tokens=len(positions) - len(said),
+        answer_tokens=0 if request.forced_answer is not None else written,
+    )
 
 
 def _write(task: Task, conversation: Conversation, first: Logits, label: str) -> Generator[Progress, None, _Answer]:
@@ -85,7 +122,7 @@ def _write(task: Task, conversation: Conversation, first: Logits, label: str) ->
     return written
 
 
-def _trace(task: Task, written: _Answer, parts: Sequence[Part], positions: Sequence[int], recorder: Recorder) -> Trace:
+def _kept(task: Task, written: _Answer, parts: Sequence[Part], positions: Sequence[int]) -> Kept:
     prompt, keep = task.prompt, task.request.keep
     start, stop = prompt.question_span
     tokens = [
@@ -96,8 +133,18 @@ def _trace(task: Task, written: _Answer, parts: Sequence[Part], positions: Seque
         if keep.thinking if part == "thinking" else keep.answer:
             at = len(prompt.ids) + index
             tokens.append(Token(token, _text(task, [token]), at, at - 1, part, scores))
-    rows = recorder.rows([token.row_at for token in tokens], keys=len(prompt.ids) + len(written.ids))
-    return Trace(tuple(tokens), rows, task.images, prompt.question_span)
+    return Kept(tuple(tokens), task.images, prompt.question_span, len(prompt.ids) + len(written.ids), keep)
+
+
+def _write_trace(task: Task, turn: Turn, recorder: Recorder, kept: Kept, text: str) -> Generator[Progress, None, Trace]:
+    steps = write_rows(recorder, kept, turn.folder, number=turn.number)
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as end:
+            trace: Trace = end.value
+            return trace
+        yield Progress("rows", turn.variant.label, done, total, text)
 
 
 def _prompt_positions(prompt: Prompt, keep: Keep) -> range:

@@ -19,12 +19,19 @@ Logits = Float[torch.Tensor, "tokens vocabulary"]
 
 
 class Conversation:
-    """One prompt and what was fed after it; `length` counts the keys that the model holds."""
+    """One prompt and what was fed after it; `length` counts the keys that the model holds.
 
-    def __init__(self, loaded: LoadedModel, prompt_ids: Sequence[int], pixels: Pixels | None) -> None:
+    `features`: what the vision tower makes of the pixels, where it is known already (`see_pictures`); without, the
+    model looks at them itself.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, prompt_ids: Sequence[int], pixels: Pixels | None, features: Any = None
+    ) -> None:
         self._loaded = loaded
         self._ids = torch.tensor([prompt_ids], device=loaded.device)
         self._pixels = pixels
+        self._features = features
         self._cache: Any = DynamicCache(config=loaded.text_config)
         self._positions, self._shift = _prompt_positions(loaded, self._ids, pixels)
 
@@ -38,16 +45,20 @@ class Conversation:
 
     def read_prompt(self) -> Logits:
         """The logits that predict the first token of the answer, as one row."""
-        pictures: dict[str, Any] = {}
-        if self._pixels is not None:
-            pictures = {"pixel_values": self._pixels.values, "image_grid_thw": self._pixels.grid_thw}
-        return self._forward(self._ids, self._positions, logits_to_keep=1, **pictures)
+        return self._forward(self._ids, self._positions, logits_to_keep=1, **self._cached(), **self._pictures())
 
     def feed(self, ids: Sequence[int]) -> Logits:
         """The logits after each of these tokens, put behind all that came before."""
         positions = torch.arange(len(ids), device=self._loaded.device) + self.length + self._shift
         fed = torch.tensor([list(ids)], device=self._loaded.device)
-        return self._forward(fed, positions.expand(3, 1, -1), logits_to_keep=0)
+        return self._forward(fed, positions.expand(3, 1, -1), **self._cached())
+
+    def read_again(self, ids: Sequence[int]) -> None:
+        """Runs the prompt with these tokens behind it in a single pass, from the start and beside all that is held."""
+        later = torch.arange(len(ids), device=self._loaded.device) + self.prompt_length + self._shift
+        positions = torch.cat([self._positions, later.expand(3, 1, -1)], dim=-1)
+        fed = torch.cat([self._ids, torch.tensor([list(ids)], dtype=torch.long, device=self._loaded.device)], dim=1)
+        self._forward(fed, positions, use_cache=False, logits_to_keep=1, **self._pictures())
 
     def rewind(self) -> None:
         """Forgets all after the prompt."""
@@ -55,13 +66,30 @@ class Conversation:
         if surplus := self.length - self.prompt_length:
             self._cache.crop(-surplus)
 
+    def _cached(self) -> dict[str, Any]:
+        return {"past_key_values": self._cache, "use_cache": True}
+
+    def _pictures(self) -> dict[str, Any]:
+        if self._features is not None:
+            return {"mm_encoder_outputs": {"image": self._features}}
+        if self._pixels is not None:
+            return {"pixel_values": self._pixels.values, "image_grid_thw": self._pixels.grid_thw}
+        return {}
+
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor, **options: Any) -> Logits:
         with torch.inference_mode():
-            output = self._loaded.model(
-                input_ids=ids, position_ids=positions, past_key_values=self._cache, use_cache=True, **options
-            )
+            output = self._loaded.model(input_ids=ids, position_ids=positions, **options)
         logits: torch.Tensor = output.logits[0]
         return logits
+
+
+def see_pictures(loaded: LoadedModel, pixels: Pixels) -> Any:
+    """What the vision tower, with the adapters that are on now, makes of these pictures: `features` of a conversation.
+
+    Holds for every variant whose adapters leave the tower alone.
+    """
+    with torch.inference_mode():
+        return loaded.model.model.get_image_features(pixels.values, pixels.grid_thw, return_dict=True)
 
 
 def write_answer(

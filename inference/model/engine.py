@@ -9,24 +9,32 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from inference.errors import AdapterError, SettingsError
 from inference.model.adapters import AdapterBank
-from inference.model.answer import Task, answer, token_budget
+from inference.model.answer import Task, Turn, answer, extent
+from inference.model.check import check_memory
+from inference.model.decode import see_pictures
 from inference.model.load import LoadedModel, read_facts
 from inference.model.pictures import Bounds, Pixels, choose_bounds, prepare_pictures
 from inference.model.prompt import Prompt, build_prompt
 from inference.protocol import Progress
 from inference.settings import Settings
+from inference.trace.files import write_session
 from inference.trace.geometry import find_images
 from inference.trace.request import Request, Variant, check_request
 from inference.trace.session import AdapterFacts, ImageSpan, ModelFacts, Run, Session
+from inference.trace.size import Extent, check_keep, check_size, describe_size, kept_bytes
 
 WAITING_S = 0.2
-_ROW_BYTES = 4
+
+
+_Chosen = list[tuple[AdapterFacts, float]]
 
 
 class ModelEngine:
@@ -60,8 +68,10 @@ class ModelEngine:
         """All adapters found; those that do not fit this model have a problem that says so."""
         return tuple(self._with_fit(facts) for facts in self._catalog())
 
-    def run(self, request: Request) -> Generator[Progress | Session, None, None]:
+    def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
         """Progress, then exactly one session; waits for its turn, and stops within one token when it is closed.
+
+        The session is written into the folder while it is made; `session.json` comes last.
 
         Raises:
             VisualizerError: what was asked cannot be done; the engine is as it was before.
@@ -71,7 +81,7 @@ class ModelEngine:
         while not self._lock.acquire(timeout=WAITING_S):
             yield Progress("waiting")
         try:
-            yield from self._answer(request, chosen)
+            yield from self._answer(request, chosen, folder)
         except torch.OutOfMemoryError as error:
             raise SettingsError(
                 "a question that fits into the device's memory",
@@ -82,23 +92,37 @@ class ModelEngine:
             self._lock.release()
 
     def _answer(
-        self, request: Request, chosen: Sequence[list[tuple[AdapterFacts, float]]]
+        self, request: Request, chosen: Sequence[_Chosen], folder: Path
     ) -> Generator[Progress | Session, None, None]:
         task = self._prepare(request)
+        asked = extent(task, self._facts)
+        self._check_room(task, asked)
+        yield Progress("size", total=kept_bytes(asked, request.keep), text=describe_size(asked, request.keep))
         notes = _request_notes(request, task, self._loaded)
         runs: list[Run] = []
-        for variant, adapters in zip(request.variants, chosen, strict=True):
+        features: Any = None
+        for number, (variant, adapters) in enumerate(zip(request.variants, chosen, strict=True)):
             started = time.perf_counter()
             notes += [note for facts, _ in adapters for note in self._load(facts)]
+            turn = Turn(variant, number, folder, adapter_s=time.perf_counter() - started)
+            if task.pixels is not None and self._bank.leaves_pictures_alone(adapters):
+                if features is None:
+                    yield Progress("picture", variant.label, 0, request.generation.max_new_tokens)
+                    started = time.perf_counter()
+                    features = see_pictures(self._loaded, task.pixels)
+                    turn = replace(turn, picture_s=time.perf_counter() - started)
+                turn = replace(turn, features=features)
             with self._bank.active(adapters):
-                run = yield from answer(task, variant, adapter_s=time.perf_counter() - started)
+                run = yield from answer(task, turn)
             runs.append(run)
             notes += _run_notes(run)
         facts = {facts.name: replace(facts, folder="") for adapters in chosen for facts, _ in adapters}
         created = datetime.now(UTC).isoformat(timespec="seconds")
         # The same note from two variants is told once.
         unique = tuple(dict.fromkeys(notes))
-        yield Session(request, self._facts, tuple(runs), created, unique, tuple(facts.values()))
+        session = Session(request, self._facts, tuple(runs), created, unique, tuple(facts.values()))
+        write_session(session, folder)
+        yield session
 
     def _prepare(self, request: Request) -> Task:
         owner = self._owner_bounds()
@@ -112,9 +136,7 @@ class ModelEngine:
             tools_json=request.tools_json,
             picture_tokens=counts,
         )
-        task = Task(self._loaded, request, prompt, pixels, self._find_images(request, prompt, pixels))
-        self._check_room(task)
-        return task
+        return Task(self._loaded, request, prompt, pixels, self._find_images(request, prompt, pixels))
 
     def _find_images(self, request: Request, prompt: Prompt, pixels: Pixels | None) -> tuple[ImageSpan, ...]:
         config = self._loaded.model.config
@@ -129,21 +151,19 @@ class ModelEngine:
             original_whs=[(picture.width, picture.height) for picture in request.images],
         )
 
-    def _check_room(self, task: Task) -> None:
-        """Refuses what the model cannot read to its end, and rows that would not fit into memory."""
-        kept, length = token_budget(task)
+    def _check_room(self, task: Task, asked: Extent) -> None:
+        """Refuses what the model cannot read to its end, and rows that there is no room for."""
         most = self._loaded.text_config.max_position_embeddings
-        if length > most:
+        if asked.length > most:
             raise SettingsError(
-                f"at most {most:,} tokens of pictures, text and answer", f"{length:,}", "lower max_pixels or shorten it"
+                f"at most {most:,} tokens of pictures, text and answer",
+                f"{asked.length:,}",
+                "lower max_pixels or shorten it",
             )
-        size = kept * length * self._facts.layers * self._facts.heads * _ROW_BYTES * len(task.request.variants)
-        if size > self._settings.rows_gb * 1e9:
-            raise SettingsError(
-                f"attention rows of at most {self._settings.rows_gb:g} GB",
-                f"up to {size / 1e9:.1f} GB for {kept} tokens",
-                "keep fewer tokens, lower max_pixels, or choose fewer variants",
-            )
+        check_keep(task.request.keep, asked.layers, asked.heads)
+        check_size(asked, task.request.keep, self._settings.rows_gb)
+        if task.request.compare_eager:
+            check_memory(self._loaded, asked.length)
 
     def _owner_bounds(self) -> Bounds | None:
         least, most = self._settings.min_pixels, self._settings.max_pixels
@@ -152,7 +172,7 @@ class ModelEngine:
         own = choose_bounds(self._loaded, (None, None))
         return choose_bounds(self._loaded, (least, own.max_pixels if most is None else most))
 
-    def _find(self, variant: Variant) -> list[tuple[AdapterFacts, float]]:
+    def _find(self, variant: Variant) -> _Chosen:
         known = {facts.name: facts for facts in self._catalog()}
         for adapter in variant.adapters:
             if adapter.name not in known:
@@ -207,6 +227,8 @@ def _request_notes(request: Request, task: Task, loaded: LoadedModel) -> list[st
 
 def _run_notes(run: Run) -> list[str]:
     notes = []
+    if run.eager_error is not None:
+        notes.append(f"{run.variant.label}: rows differ from eager attention by at most {run.eager_error:.1e}.")
     if run.finish == "length":
         notes.append(f"{run.variant.label}: the answer was cut at the limit of answer tokens.")
     if run.thinking and not run.answer:

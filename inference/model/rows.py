@@ -1,0 +1,178 @@
+"""From queries set aside to a trace on disk: a block of tokens and a layer at a time, on the model's device.
+
+Rows are softmax(q K^T * scale) in float32. What is kept of them, and their means, go to the disk as they are made, so
+that memory holds one block of one layer and the block's means, however much is kept. Gives what
+`inference.trace.condense` gives, which has all rows in memory. Knows no request and no words.
+"""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+
+from inference.errors import ModelError
+from inference.model.capture import Recorder
+from inference.model.sharpest import Search
+from inference.trace.arrays import ArrayFile, map_array
+from inference.trace.condense import kept_columns, part_weights, searched
+from inference.trace.request import Keep
+from inference.trace.session import ImageSpan, Token, Trace
+
+BLOCK_BYTES = 32 * 2**20
+"""Float32 rows of all heads of one layer that are worked on at a time; about four times as much is in use."""
+
+_ROW_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the rows are of, and what is kept of them: a `Trace` without its numbers."""
+
+    tokens: tuple[Token, ...]
+    images: tuple[ImageSpan, ...]
+    question_span: tuple[int, int]
+    length: int
+    keep: Keep
+
+
+def write_rows(
+    recorder: Recorder, kept: Kept, folder: Path, *, number: int = 0, block_bytes: int = BLOCK_BYTES
+) -> Generator[tuple[int, int], None, Trace]:
+    """(Layers done, layers to do) before and after each, and at last the trace, mapped read-only from the folder.
+
+    The files are `rows-NUMBER.npy` and so on, one for each array of a `Trace`. Each block of tokens counts its layers
+    anew. Closing it leaves files that are not whole; the folder is the caller's.
+
+    Raises:
+        ModelError: the rows of a layer are not finite numbers.
+        SessionError: the disk is full.
+        KeyError: a token whose query was not set aside.
+    """
+    writer = _Writer(recorder, kept, block_bytes)
+    paths = {name: folder / f"{name}-{number}.npy" for name in writer.shapes()}
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context(ArrayFile(paths[name], shape, numbers))
+            for name, (shape, numbers) in writer.shapes().items()
+        }
+        yield 0, writer.steps
+        for done, _ in enumerate(writer.write(files), 1):
+            yield done, writer.steps
+    return Trace(
+        kept.tokens,
+        kept.images,
+        kept.question_span,
+        kept.length,
+        writer.layers,
+        writer.heads,
+        kept.keep.keys,
+        **{name: map_array(path) for name, path in paths.items()},
+        sharpest=writer.search.found(),
+    )
+
+
+class _Writer:
+    """One trace in the making; `steps` says how often `write` will pause."""
+
+    def __init__(self, recorder: Recorder, kept: Kept, block_bytes: int) -> None:
+        keep, device = kept.keep, recorder.device
+        self.layers = tuple(range(recorder.layers)) if keep.layers is None else keep.layers
+        self.heads = tuple(range(recorder.heads)) if keep.heads is None else keep.heads
+        self._recorder = recorder
+        self._kept = kept
+        columns = kept_columns(kept.images, kept.length, pictures_alone=keep.keys == "pictures")
+        self._columns = torch.from_numpy(columns.nonzero()[0]).to(device)
+        cells = [key for span in kept.images for key in range(span.start, span.stop)]
+        self._cells = torch.tensor(cells, dtype=torch.long, device=device)
+        self._parts = torch.from_numpy(part_weights(kept.images, kept.question_span, kept.length)).to(device)
+        self._per_block = max(1, block_bytes // (recorder.heads * kept.length * _ROW_BYTES))
+        self._blocks = _split(range(len(kept.tokens)), self._per_block)
+        self._compared = searched(kept.tokens) if cells and self.layers and self.heads else []
+        self.search = Search(kept.tokens, self._compared, kept.images)
+        # A contrast needs all compared tokens at once: where one block holds them, its rows serve.
+        self._searches_apart = bool(self._compared) and len(self._blocks) > 1
+        self.steps = recorder.layers * len(self._blocks) + len(self.layers) * self._searches_apart
+
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and kind of numbers of each array of the trace, by its name."""
+        tokens, columns, numbers = len(self._kept.tokens), len(self._columns), self._kept.keep.numbers
+        layers, heads = self._recorder.layers, self._recorder.heads
+        return {
+            "rows": ((tokens, len(self.layers), len(self.heads), columns), numbers),
+            "layer_means": ((tokens, layers, columns), numbers),
+            "head_means": ((tokens, heads, columns), numbers),
+            "means": ((tokens, columns), numbers),
+            "sums": ((tokens, layers, heads, self._parts.shape[1]), "float32"),
+        }
+
+    def write(self, files: Mapping[str, ArrayFile]) -> Iterator[None]:
+        """Pauses after each layer of each block, and of the search where it needs a pass of its own."""
+        for block in self._blocks:
+            yield from self._write_block(files, block)
+        for layer in self.layers if self._searches_apart else ():
+            self._search_layer(layer)
+            yield
+
+    def _write_block(self, files: Mapping[str, ArrayFile], block: Sequence[int]) -> Iterator[None]:
+        shape = (self._recorder.heads, len(block), len(self._columns))
+        head_means = torch.zeros(shape, device=self._recorder.device)
+        for layer in range(self._recorder.layers):
+            rows = self._rows(layer, block, range(self._recorder.heads))
+            sums = rows @ self._parts
+            # Every key has its part, so that a number which is not finite shows in the sums.
+            if not bool(sums.isfinite().all()):
+                raise _not_finite(layer)
+            _put(files["sums"], block, (layer,), sums.transpose(0, 1))
+            if layer in self.layers and self._compared and not self._searches_apart:
+                looked = self._among_heads(rows).index_select(1, self._index(self._compared))
+                self.search.show(layer, self.heads, looked.index_select(2, self._cells))
+            kept = rows if len(self._columns) == rows.shape[2] else rows.index_select(2, self._columns)
+            head_means += kept
+            _put(files["layer_means"], block, (layer,), kept.mean(0))
+            for place in (place for place, chosen in enumerate(self.layers) if chosen == layer):
+                _put(files["rows"], block, (place,), self._among_heads(kept).transpose(0, 1))
+            yield
+        head_means /= self._recorder.layers
+        _put(files["head_means"], block, (), head_means.transpose(0, 1))
+        _put(files["means"], block, (), head_means.mean(0))
+
+    def _search_layer(self, layer: int) -> None:
+        """The search over one layer, a head at a time, for more tokens than a block holds."""
+        blocks = _split(self._compared, self._per_block * self._recorder.heads)
+        for head in self.heads:
+            looked = [self._rows(layer, block, range(head, head + 1)).index_select(2, self._cells) for block in blocks]
+            self.search.show(layer, (head,), torch.cat(looked, dim=1))
+
+    def _rows(self, layer: int, tokens: Sequence[int], heads: range) -> Float[torch.Tensor, "heads tokens keys"]:
+        positions = [self._kept.tokens[token].row_at for token in tokens]
+        return self._recorder.layer_rows(layer, positions, keys=self._kept.length, heads=heads)
+
+    def _among_heads(self, rows: Float[torch.Tensor, "heads *rest"]) -> Float[torch.Tensor, "kept_heads *rest"]:
+        return rows if self.heads == tuple(range(len(rows))) else rows.index_select(0, self._index(self.heads))
+
+    def _index(self, places: Sequence[int]) -> torch.Tensor:
+        return torch.tensor(places, device=self._recorder.device)
+
+
+def _put(
+    file: ArrayFile, tokens: Sequence[int], at: tuple[int, ...], values: Float[torch.Tensor, "tokens *rest"]
+) -> None:
+    """Writes these tokens' values, rounded on the device, so that less is copied from it."""
+    rounded = values.to(getattr(torch, file.dtype.name)).contiguous().cpu().numpy()
+    for token, of_token in zip(tokens, rounded, strict=True):
+        file.put((token, *at), of_token)
+
+
+def _split(tokens: Sequence[int], most: int) -> list[Sequence[int]]:
+    return [tokens[at : at + most] for at in range(0, len(tokens), most)]
+
+
+def _not_finite(layer: int) -> ModelError:
+    return ModelError(
+        "attention that is made of finite numbers",
+        f"others in layer {layer}",
+        "set the dtype to bfloat16 or float32 (the numbers of some models are too large for float16)",
+    )
