@@ -8,9 +8,9 @@ from dataclasses import fields
 from typing import Any
 
 from inference.errors import SettingsError
-from inference.trace import maps
-from inference.trace.session import Run, Session
+from inference.trace.session import Run, Session, Sharpest
 from viz import overlay, words
+from viz.seen import kept_heads
 from viz.slots import slot_count, slots_of
 from viz.view import Choice
 
@@ -21,13 +21,14 @@ def first_choice(session: Session) -> tuple[Choice, str]:
     All variants are asked, since what an adapter has learnt to look at may be seen in its own rows alone; on a tie
     the earlier variant, so the base, wins. Without a picture: the first token, the mean over all layers and heads.
     """
-    found = [(run, best) for run in session.runs if (best := maps.sharpest(run.trace)) is not None]
+    found = [(run, run.trace.sharpest) for run in session.runs if run.trace.sharpest is not None]
     if not found:
-        return Choice(), "There is no picture to look at: the first token is shown, over all layers and heads."
+        why = "No rows of single heads were kept" if session.request.images else "There is no picture to look at"
+        return Choice(), f"{why}: the first token is shown, over all layers and heads."
     run, best = max(found, key=lambda pair: pair[1].share - pair[1].usual)
     slot = slots_of(session, run.trace)[best.spot.token]
     choice = Choice(slot, slot, best.spot.layer, best.spot.head, best.image)
-    return choice, _reason(run, best, choice)
+    return choice, _reason(session, run, best, choice)
 
 
 def check_choice(session: Session, raw: object) -> Choice:
@@ -66,12 +67,13 @@ def run_of(session: Session, variant: object) -> Run:
     return session.run(variant)
 
 
-def _reason(run: Run, best: maps.Sharpest, choice: Choice) -> str:
+def _reason(session: Session, run: Run, best: Sharpest, choice: Choice) -> str:
+    heads = "heads that were kept" if kept_heads(session) else "heads"
     token = words.quoted(run.trace.tokens[best.spot.token].text)
     span = run.trace.images[best.image]
     return (
-        f"Chosen first: {token} in {words.where(choice)} ({run.variant.label}). Of all words and heads it picks out "
-        f"one place most sharply: {words.percent(best.share)} of its attention on one cell "
+        f"Chosen first: {token} in {words.where(choice)} ({run.variant.label}). Of all words and {heads} it picks "
+        f"out one place most sharply: {words.percent(best.share)} of its attention on one cell "
         f"({words.place(best.row, best.col, span.rows, span.cols)}), where other words give "
         f"{words.percent(best.usual)}. Places that are bright for every word are left aside."
     )

@@ -16,7 +16,7 @@ from inference.trace.request import Variant
 from inference.trace.session import Session
 from viz import overlay, words
 from viz.drawing import FAINT, INK, add_axes, draw_bar, wrapped, write
-from viz.seen import Seen, chosen_name, notes, see, shares_of, span_of, why_missing
+from viz.seen import Seen, chosen_name, no_map, notes, see, shares_of, span_of, why_missing
 from viz.view import Choice
 
 LONGEST_PX = 1400
@@ -76,15 +76,18 @@ def comparison_figure(
     """The picture, then every shown variant's map over it, on one colour scale, under the question.
 
     Raises:
-        SettingsError: the question was asked without a picture.
+        SettingsError: the question was asked without a picture, or no variant shown has a map for this choice.
     """
     picture = reduced(open_picture(session, choice))
     seen = [see(session, run, choice) for run in session.runs if run.variant.label not in choice.hidden]
+    reasons = [why_missing(session, one, choice) for one in seen]
+    if all(reasons):
+        raise no_map(reasons[0])
     scale = overlay.colour_scale([one.grid for one in seen])
     panels = [Panel(picture, "picture", INK, _picture_lines(session, choice))]
     colours = overlay.variant_colours([run.variant.label for run in session.runs])
-    for one in seen:
-        label, missing = one.run.variant.label, why_missing(session, one, choice)
+    for one, missing in zip(seen, reasons, strict=True):
+        label = one.run.variant.label
         shown = (
             picture
             if missing
@@ -159,7 +162,7 @@ def _variant_lines(seen: Seen, choice: Choice, missing: str) -> list[str]:
     answer = f"answers: {seen.run.answer}"
     if missing:
         return [answer, missing]
-    picture, question, first, _ = (words.percent(share) for share in shares_of(seen, choice))
+    picture, question, first, _ = (words.percent(share) for share in shares_of(seen))
     scores = seen.chosen[0].scores if len(seen.chosen) == 1 else None
     sure = f", p {words.chance(scores.logprob)}" if scores else ""
     looked = f"{words.named(seen.chosen)}{sure}: {picture} on the picture"

@@ -19,7 +19,7 @@ from viz.choices import check_choice, first_choice, run_of
 from viz.drawing import FileKind, saved
 from viz.figures import comparison_figure, open_picture
 from viz.look import look
-from viz.seen import Seen, alt_text, peak_of, see, shares_of, summary, why_missing
+from viz.seen import Seen, alt_text, no_map, peak_of, see, shares_of, summary, why_missing
 from viz.view import Choice
 
 __all__ = ["chart_file", "check_choice", "figure_file", "first_choice", "look", "map_file", "map_numbers"]
@@ -53,7 +53,7 @@ def figure_file(
     """The picture and the maps of all variants shown as one figure with caption: png, svg or pdf.
 
     Raises:
-        SettingsError: another kind, a question without a picture, or an opacity that is none.
+        SettingsError: another kind, a question without a picture, no variant with a map, or an opacity that is none.
     """
     _check_opacity(opacity)
     drawn_as = _check_kind(kind, tuple(_KINDS))
@@ -88,7 +88,7 @@ def map_numbers(session: Session, choice: Choice, variant: str) -> dict[str, Any
         "grid": [[float(value) for value in line] for line in seen.grid],
         "scale": [0.0, float(scale.inverse(1.0))],
         "peak": {"row": row, "col": col, "share": float(seen.grid[row, col])},
-        "shares": dict(zip(maps.SHARES, shares_of(seen, choice), strict=True)),
+        "shares": dict(zip(maps.SHARES, shares_of(seen), strict=True)),
         "summary": summary(seen, choice),
     }
 
@@ -103,7 +103,7 @@ def _mapped(session: Session, choice: Choice, variant: str) -> tuple[Seen, Norma
     }
     missing = why_missing(session, seen[variant], choice)
     if missing:
-        raise SettingsError("a choice that has a map", missing.removesuffix("."), "choose another token or variant")
+        raise no_map(missing)
     return seen[variant], overlay.colour_scale([one.grid for one in seen.values()])
 
 

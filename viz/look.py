@@ -8,14 +8,11 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.colors import Normalize
 
-from inference.trace import maps
-from inference.trace.session import Run, Session
+from inference.trace.session import Session
 from viz import overlay, words
-from viz.seen import Seen, alt_text, at_spot, notes, peak_of, see, shares_of, span_of, summary, why_missing
+from viz.seen import Seen, alt_text, notes, peak_of, see, shades_of, shares_of, span_of, summary, why_missing
 from viz.slots import slot_count, slots_of
 from viz.view import Choice, Look, Panel, Scale, Sprite, StripToken
-
-PICTURE = maps.SHARES.index("picture")
 
 
 def look(session_id: str, session: Session, choice: Choice, reason: str = "") -> Look:
@@ -59,7 +56,7 @@ def _panel(session: Session, seen: Seen, choice: Choice, scales: dict[str, Norma
     missing = why_missing(session, seen, choice)
     sprites = {
         name: _sprite(getattr(seen, name), scales[name], choice.colormap, titles)
-        for name, titles in _titles(session, run).items()
+        for name, titles in _titles(session, seen).items()
     }
     return Panel(
         variant=run.variant.label,
@@ -68,14 +65,15 @@ def _panel(session: Session, seen: Seen, choice: Choice, scales: dict[str, Norma
         thinking=words.visible(run.thinking) if run.thinking else "",
         token_text=words.visible("".join(token.text for token in chosen)) if chosen else "",
         probability=words.probability(chosen[0].scores) if len(chosen) == 1 else "",
-        shares=shares_of(seen, choice),
+        shares=shares_of(seen),
         summary=summary(seen, choice),
         map="" if missing else overlay.data_address(overlay.map_png(seen.grid, scales["grid"], choice.colormap)),
         alt=missing or alt_text(seen, choice),
         peak=[] if missing else _peak_box(seen.grid),
         missing=missing,
-        tokens=_strip(session, seen, choice),
+        tokens=_strip(session, seen),
         chart=_sprite(seen.chart[None], scales["chart"], choice.colormap, ["layers downwards, heads to the right"]),
+        stretch=seen.stretch.start,
         **sprites,
     )
 
@@ -85,29 +83,30 @@ def _peak_box(grid: Float[np.ndarray, "rows cols"]) -> list[float]:
     return [col / cols, row / rows, (col + 1) / cols, (row + 1) / rows]
 
 
-def _strip(session: Session, seen: Seen, choice: Choice) -> list[StripToken]:
-    tokens = seen.run.trace.tokens
-    shades = at_spot(seen.overview.shares[..., PICTURE], choice).mean((1, 2))
-    slots = slots_of(session, seen.run.trace)
+def _strip(session: Session, seen: Seen) -> list[StripToken]:
+    trace = seen.run.trace
+    slots = slots_of(session, trace)
     return [
-        StripToken(words.visible(token.text), token.part, float(shade), words.hover(token, float(shade)), slot)
-        for token, shade, slot in zip(tokens, shades, slots, strict=True)
+        StripToken(words.visible(token.text), token.part, shade, words.hover(token, shade), slot)
+        for token, shade, slot in zip(trace.tokens, shades_of(seen), slots, strict=True)
     ]
 
 
-def _titles(session: Session, run: Run) -> dict[str, list[str]]:
+def _titles(session: Session, seen: Seen) -> dict[str, list[str]]:
     return {
         "layers": [f"layer {layer}" for layer in range(session.model.layers)],
         "heads": [f"head {head}" for head in range(session.model.heads)],
-        "sequence": [words.visible(token.text) for token in run.trace.tokens],
+        "sequence": [words.visible(token.text) for token in seen.run.trace.tokens[seen.stretch]],
     }
 
 
 def _sprite(maps_: Float[np.ndarray, "maps rows cols"], scale: Normalize, colormap: str, titles: list[str]) -> Sprite:
     if not maps_.size:
-        return Sprite("", 0, 0, [])
-    png = overlay.sprite_png(maps_, scale, colormap)
-    return Sprite(overlay.data_address(png), maps_.shape[1], maps_.shape[2], titles)
+        return Sprite("", 0, 0, [], [])
+    count, rows, cols = maps_.shape
+    blank = [index for index in range(count) if np.isnan(maps_[index, 0, 0])]
+    told = [f"{title}, not kept" if index in blank else title for index, title in enumerate(titles)]
+    return Sprite(overlay.data_address(overlay.sprite_png(maps_, scale, colormap)), rows, cols, told, blank)
 
 
 def _scale(scale: Normalize, unit: str, colormap: str) -> Scale:

@@ -40,9 +40,12 @@ that the picture keeps its colours where nobody looked and a faint look is seen 
 
 
 def colour_scale(maps: Sequence[Float[np.ndarray, "..."]]) -> Normalize:
-    """One scale for maps shown together: 0 to their common maximum; 0 to 1 where nothing is above zero."""
-    high = max((float(grid.max()) for grid in maps if grid.size), default=0.0)
-    return Normalize(0.0, high if high > 0 else 1.0, clip=True)
+    """One scale for maps shown together: 0 to their common maximum; 0 to 1 where nothing is above zero.
+
+    Cells that are NaN, those of maps that were not kept, have no say.
+    """
+    highest = [float(np.fmax.reduce(grid, axis=None)) for grid in maps if grid.size]
+    return Normalize(0.0, max((high for high in highest if high > 0), default=1.0), clip=True)
 
 
 def variant_colours(labels: Sequence[str], base_label: str = "base") -> dict[str, str]:
@@ -91,11 +94,17 @@ def map_png(grid: Float[np.ndarray, "rows cols"], scale: Normalize, colormap: st
 def sprite_png(maps: Float[np.ndarray, "maps rows cols"], scale: Normalize, colormap: str) -> bytes:
     """A PNG of one pixel a cell with all maps stacked downwards.
 
-    It lies over no picture, so it is opaque; it holds indices into the colour map's 256 colours, which is small.
+    It lies over no picture, so it is opaque; it holds indices into the colour map's 256 colours, which is small. Maps
+    that are NaN are transparent: they get the first of the colours, and what had that one has the second.
     """
     count, rows, cols = maps.shape
-    image = Image.fromarray(_steps(maps, scale).reshape(count * rows, cols))
+    blank = np.isnan(maps)
+    holes = bool(blank.any())
+    steps = np.where(blank, 0, np.maximum(_steps(np.nan_to_num(maps), scale), 1)) if holes else _steps(maps, scale)
+    image = Image.fromarray(steps.reshape(count * rows, cols))
     image.putpalette(palette(colormap)[:, :3].tobytes())
+    if holes:
+        image.info["transparency"] = 0
     return _encode(image)
 
 

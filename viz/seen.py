@@ -4,16 +4,22 @@ Slices of numpy arrays and words; knows no colours, no picture's pixels and no p
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
 
+from inference.errors import SettingsError
 from inference.trace import maps
-from inference.trace.session import ImageSpan, Run, Session, Token
+from inference.trace.session import PARTS, ImageSpan, Run, Session, Token, Trace
 from viz import words
-from viz.slots import Overview, overview, tokens_at
+from viz.slots import tokens_at
+from viz.sums import parts_at
 from viz.view import Choice
+
+STRETCH = 96
+"""Most tokens that have a small map each: a question and an answer of usual length. Longer ones are cut in stretches of
+this many indices, so that what a click reads and draws does not grow with them."""
 
 
 def _none() -> Float[np.ndarray, "0 0"]:
@@ -22,11 +28,17 @@ def _none() -> Float[np.ndarray, "0 0"]:
 
 @dataclass(frozen=True)
 class Seen:
-    """One variant's numbers for a choice; without a picture all arrays are empty, without the token all but one."""
+    """One variant's numbers for a choice. Without a picture all maps are empty, without the token all but `sequence`.
+
+    `parts`: of every token, as `viz.sums.parts_at` gives it. `grid` and `sequence` are empty where the rows of the
+    chosen head were not kept; in `layers` and `heads` single maps are then NaN. `sequence` has a map for each token of
+    `stretch`.
+    """
 
     run: Run
-    overview: Overview
     tokens: slice
+    stretch: slice
+    parts: Float[np.ndarray, "tokens parts"]
     grid: Float[np.ndarray, "rows cols"] = field(default_factory=_none)
     chart: Float[np.ndarray, "layers heads"] = field(default_factory=_none)
     layers: Float[np.ndarray, "layers rows cols"] = field(default_factory=_none)
@@ -41,33 +53,45 @@ class Seen:
 
 def see(session: Session, run: Run, choice: Choice) -> Seen:
     """The variant's numbers for the choice, each read from the slices that it needs."""
-    trace, sums = run.trace, overview(run.trace)
+    trace, layer, head, image, within = run.trace, choice.layer, choice.head, choice.image, choice.within
     tokens = tokens_at(session, trace, choice.token, choice.token_to)
-    if not trace.images:
-        return Seen(run, sums, tokens)
-    pooled = sums.pooled if choice.layer is None and choice.head is None else trace
-    layer, head, image, within = choice.layer, choice.head, choice.image, choice.within
-    sequence = maps.token_maps(pooled, layer=layer, head=head, image=image, within=within)
-    if tokens.start == tokens.stop:
-        return Seen(run, sums, tokens, sequence=sequence)
-    return Seen(
-        run,
-        sums,
-        tokens,
-        grid=maps.image_map(pooled, tokens=tokens, layer=layer, head=head, image=image, within=within),
-        chart=sums.pictures[image, tokens].mean(0),
+    drawn = bool(trace.images) and maps.is_kept(trace, layer, head)
+    stretch = _stretch(session, trace, choice.token) if drawn else slice(0, 0)
+    sequence = _none()
+    if stretch.stop > stretch.start:
+        sequence = maps.token_maps(trace, tokens=stretch, layer=layer, head=head, image=image, within=within)
+    seen = Seen(run, tokens, stretch, parts_at(trace, layer, head), sequence=sequence)
+    if not trace.images or not seen.chosen:
+        return seen
+    grid = _none()
+    if drawn:
+        grid = maps.image_map(trace, tokens=tokens, layer=layer, head=head, image=image, within=within)
+    return replace(
+        seen,
+        grid=grid,
+        chart=maps.layer_head_share(trace, tokens, image),
         layers=maps.layer_maps(trace, tokens=tokens, head=head, image=image, within=within),
         heads=maps.head_maps(trace, tokens=tokens, layer=layer, image=image, within=within),
-        sequence=sequence,
     )
 
 
-def shares_of(seen: Seen, choice: Choice) -> list[float]:
+def _stretch(session: Session, trace: Trace, index: int) -> slice:
+    """The trace's tokens of the stretch that an index lies in; empty if this variant has none there."""
+    first = index - index % STRETCH
+    return tokens_at(session, trace, first, first + STRETCH - 1)
+
+
+def shares_of(seen: Seen) -> list[float]:
     """Where the attention of the chosen tokens went, in the order of `maps.SHARES`; empty if they are not there."""
     if not seen.chosen:
         return []
-    mean = at_spot(seen.overview.shares, choice)[seen.tokens].mean((0, 1, 2), dtype=np.float64)
-    return [float(share) for share in mean]
+    mean = seen.parts[seen.tokens].mean(0, dtype=np.float64)
+    return [float(share) for share in maps.shares_of_sums(mean)]
+
+
+def shades_of(seen: Seen) -> list[float]:
+    """Of each of the variant's tokens the share on all pictures, at the chosen layer and head."""
+    return [float(share) for share in seen.parts[:, len(PARTS) :].sum(-1)]
 
 
 def peak_of(grid: Float[np.ndarray, "rows cols"]) -> tuple[int, int]:
@@ -83,7 +107,25 @@ def why_missing(session: Session, seen: Seen, choice: Choice) -> str:
     if not seen.chosen:
         places = "these places" if choice.token_to > choice.token else "this place"
         return f"No map: the answer of {seen.run.variant.label} has no token at {places}."
+    if not seen.grid.size:
+        kept = kept_heads(session)
+        remedy = f"choose from {kept}, or a mean over heads or layers" if kept else "choose a mean over heads or layers"
+        return f"No map: head {choice.head} of layer {choice.layer} was not kept; {remedy}."
     return ""
+
+
+def no_map(missing: str) -> SettingsError:
+    """The refusal of what cannot be had without a map; `missing` as `why_missing` tells it."""
+    return SettingsError("a choice that has a map", missing.removesuffix("."), "choose another token, head or variant")
+
+
+def kept_heads(session: Session) -> str:
+    """Which single heads were kept, in words, such as "layers 0 to 5 of 28"; empty if all of them were, or none."""
+    trace, model = session.runs[0].trace, session.model
+    if not (trace.layers and trace.heads):
+        return ""
+    axes = (("layer", trace.layers, model.layers), ("head", trace.heads, model.heads))
+    return " and ".join(f"{maps.listed(what, some)} of {count}" for what, some, count in axes if len(some) < count)
 
 
 def chosen_name(seen: Sequence[Seen]) -> str:
@@ -94,14 +136,14 @@ def chosen_name(seen: Sequence[Seen]) -> str:
 
 def summary(seen: Seen, choice: Choice) -> str:
     """One line of where the attention of the chosen tokens went; empty if they are not there."""
-    shares = shares_of(seen, choice)
+    shares = shares_of(seen)
     if not shares:
         return ""
     picture, question, first, _ = (words.percent(share) for share in shares)
     several = len(seen.run.trace.images) > 1
     part = ""
     if several:
-        on_this = float(at_spot(seen.overview.pictures[choice.image], choice)[seen.tokens].mean())
+        on_this = float(seen.parts[seen.tokens, len(PARTS) + choice.image].mean())
         part = f" ({words.percent(on_this)} to picture {choice.image + 1})"
     looked = words.named(seen.chosen)
     return (
@@ -139,16 +181,28 @@ def notes(session: Session, choice: Choice) -> list[str]:
     for run in session.runs:
         if run.finish == "length":
             lines.append(f"The answer of {run.variant.label} was cut off at the limit of answer tokens.")
-    return lines + list(session.notes)
+    return lines + _kept_notes(session) + _eager_notes(session) + list(session.notes)
+
+
+def _kept_notes(session: Session) -> list[str]:
+    """What was kept of single heads; nothing if it is everything."""
+    trace = session.runs[0].trace
+    if (len(trace.layers), len(trace.heads)) == (session.model.layers, session.model.heads):
+        return []
+    kept = kept_heads(session) or "no single heads"
+    return [f"Kept: {kept}. Means over heads or layers, charts and shares are of all of them."]
+
+
+def _eager_notes(session: Session) -> list[str]:
+    """How far each run's rows are from eager attention, where that was asked for."""
+    return [
+        f"{run.variant.label}: checked against eager attention on the same words: "
+        f"rows differ by at most {run.eager_error:.2g}."
+        for run in session.runs
+        if run.eager_error is not None
+    ]
 
 
 def span_of(session: Session, choice: Choice) -> ImageSpan | None:
     images = session.runs[0].trace.images
     return images[choice.image] if images else None
-
-
-def at_spot(table: Float[np.ndarray, "tokens layers heads *more"], choice: Choice) -> Float[np.ndarray, "t l h *more"]:
-    """The table at the chosen layer and head, its axes kept."""
-    layer = slice(None) if choice.layer is None else slice(choice.layer, choice.layer + 1)
-    head = slice(None) if choice.head is None else slice(choice.head, choice.head + 1)
-    return table[:, layer, head]

@@ -41,13 +41,15 @@ class Scale:
 class Sprite:
     """Several maps of `rows` x `cols` cells in one PNG, stacked downwards in the order of `titles`.
 
-    Empty (`png` "", no titles) where there is nothing to draw.
+    Empty (`png` "", no titles) where there is nothing to draw. `blank`: places of maps that were not kept, which are
+    transparent; their titles say so.
     """
 
     png: str
     rows: int
     cols: int
     titles: list[str]
+    blank: list[int]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ class Panel:
     heads: Sprite
     """One small map a head of the chosen layer (of the mean over layers, if none is chosen)."""
     sequence: Sprite
-    """One small map for each of `tokens`, in their order, at the chosen layer and head."""
+    """One small map a token at the chosen layer and head, for the tokens of one stretch, in their order."""
+    stretch: int
+    """Which of `tokens` the first map of `sequence` belongs to."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,11 @@ def shares(trace: Trace) -> Float[np.ndarray, "tokens layers heads 4"]:
     "picture" is all pictures together. The first token is key 0 wherever it lies; question and pictures are counted
     without it.
     """
-    sums = np.asarray(trace.sums)
+    return shares_of_sums(np.asarray(trace.sums))
+
+
+def shares_of_sums(sums: Float[np.ndarray, "*axes parts"]) -> Float[np.ndarray, "*axes 4"]:
+    """Any sums with the last axis of `Trace.sums` (PARTS, then pictures) in the order of `SHARES`."""
     parts = [sums[..., PARTS.index(name)] for name in SHARES[1:]]
     return np.stack([sums[..., len(PARTS) :].sum(-1), *parts], axis=-1)
 
@@ -135,6 +139,18 @@ def head_maps(
     return _grid(flat, span, within=within)
 
 
+def listed(what: str, indices: tuple[int, ...]) -> str:
+    """The layers or heads in words, neighbours put together: `layers 0 to 3, 7`, `layer 5`, or `no layers`."""
+    runs: list[list[int]] = []
+    for index in sorted(indices):
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    told = ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    return f"{what if len(indices) == 1 else f'{what}s'} {told}" if runs else f"no {what}s"
+
+
 def _cells(
     trace: Trace, picked: _Picked, layer: int | None, head: int | None, columns: slice
 ) -> Float[np.ndarray, "tokens cells"]:
@@ -150,23 +166,11 @@ def _cells(
         return trace.layer_means[picked, layer, columns]
     if not is_kept(trace, layer, head):
         raise SettingsError(
-            f"a head whose rows were kept ({_told('layer', trace.layers)}, {_told('head', trace.heads)})",
+            f"a head whose rows were kept ({listed('layer', trace.layers)}, {listed('head', trace.heads)})",
             f"layer {layer}, head {head}",
             "choose one of these or a mean, or ask again and keep it",
         )
     return trace.rows[picked, trace.layers.index(layer), trace.heads.index(head), columns]
-
-
-def _told(what: str, indices: tuple[int, ...]) -> str:
-    """The indices in words, neighbours put together: `layers 0 to 3, 7`."""
-    runs: list[list[int]] = []
-    for index in sorted(indices):
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    told = ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
-    return f"{what}s {told}" if runs else f"no {what}s"
 
 
 def _span(trace: Trace, image: int) -> ImageSpan:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from inference.errors import SettingsError
-from inference.trace.request import Request
+from inference.trace.condense import condense
+from inference.trace.request import Keep, Request
 from inference.trace.session import Session
 from tests.fakes import HEADS, LAYERS, make_picture, make_session
 from viz.choices import check_choice, first_choice, run_of
@@ -15,31 +16,56 @@ from viz.view import Choice
 
 
 def with_rows(session: Session, number: int, rows: np.ndarray) -> Session:
+    """The session with one run's rows, and all that follows from them, changed."""
     run = session.runs[number]
-    changed = replace(run, trace=replace(run.trace, rows=rows))
-    return replace(session, runs=(*session.runs[:number], changed, *session.runs[number + 1 :]))
+    old = run.trace
+    trace = condense(
+        rows, tokens=old.tokens, images=old.images, question_span=old.question_span, keep=session.request.keep
+    )
+    return replace(session, runs=(*session.runs[:number], replace(run, trace=trace), *session.runs[number + 1 :]))
 
 
-def flat_session() -> Session:
+def flat_session(keep: Keep | None = None) -> Session:
     """All rows even over the keys they may see; nothing is sharp."""
     session = make_session()
-    for number, run in enumerate(session.runs):
-        rows = np.where(run.trace.rows > 0, 1, 0).astype(np.float32)
+    full = [run.trace.rows for run in session.runs]
+    if keep is not None:
+        session = replace(session, request=replace(session.request, keep=keep))
+    for number, made in enumerate(full):
+        rows = np.where(made > 0, 1, 0).astype(np.float32)
         session = with_rows(session, number, rows / rows.sum(-1, keepdims=True))
     return session
 
 
+def pointed_rows() -> np.ndarray:
+    """Even rows, but for one token that looks at one cell, top right, in layer 3, head 2, and less so in layer 1."""
+    run = flat_session().runs[1]
+    rows, key = run.trace.rows.copy(), run.trace.images[0].start + 2 * 11 + 9
+    for layer, share in ((3, 0.83), (1, 0.5)):
+        rows[4, layer, 2] = 0
+        rows[4, layer, 2, key] = share
+        rows[4, layer, 2, 0] = 1 - share
+    return rows
+
+
 def test_the_first_choice_is_the_sharpest_spot_of_all_variants_and_says_why() -> None:
-    session = flat_session()
-    rows = session.runs[1].trace.rows.copy()
-    key = session.runs[1].trace.images[0].start + 2 * 11 + 9
-    rows[4, 3, 2] = 0
-    rows[4, 3, 2, key] = 0.83
-    rows[4, 3, 2, 0] = 0.17
-    choice, reason = first_choice(with_rows(session, 1, rows))
+    choice, reason = first_choice(with_rows(flat_session(), 1, pointed_rows()))
     assert choice == Choice(token=4, token_to=4, layer=3, head=2)
     assert reason.startswith("Chosen first: 'cir' in layer 3, head 2 (shortcut). Of all words and heads it picks out")
     assert "83 % of its attention on one cell (top right)" in reason
+
+
+def test_the_first_choice_is_among_the_heads_that_were_kept_and_says_so() -> None:
+    choice, reason = first_choice(with_rows(flat_session(Keep(layers=(0, 1), heads=(2,))), 1, pointed_rows()))
+    assert (choice.token, choice.layer, choice.head) == (4, 1, 2)
+    assert "Of all words and heads that were kept it picks out" in reason
+    assert "50 % of its attention on one cell (top right)" in reason
+
+
+def test_where_no_single_head_was_kept_the_mean_is_shown_first_and_the_reason_says_so() -> None:
+    choice, reason = first_choice(flat_session(Keep(layers=())))
+    assert choice == Choice()
+    assert reason.startswith("No rows of single heads were kept: the first token is shown")
 
 
 def test_without_a_picture_the_first_token_is_shown_and_the_reason_says_so() -> None:

@@ -59,6 +59,25 @@ def test_a_sprite_is_its_maps_stacked_downwards_in_the_same_colours() -> None:
     assert np.array_equal(sprite, np.concatenate(singles))
 
 
+def test_maps_that_are_not_there_have_no_say_in_a_scale() -> None:
+    gone = np.full((2, 3), np.nan)
+    assert overlay.colour_scale([gone, np.array([[0.1, np.nan, 0.4]]), GRID * 0]).vmax == 0.4
+    assert overlay.colour_scale([gone]).vmax == 1
+
+
+def test_maps_that_are_not_there_are_transparent_in_a_sprite_and_the_others_are_as_ever() -> None:
+    maps = np.random.default_rng(1).random((5, 3, 7))
+    scale = overlay.colour_scale([maps])
+    whole = np.asarray(opened(overlay.sprite_png(maps, scale, "magma")).convert("RGBA")).reshape(5, 3, 7, 4)
+    maps[[1, 4]] = np.nan
+    sprite = np.asarray(opened(overlay.sprite_png(maps, scale, "magma")).convert("RGBA")).reshape(5, 3, 7, 4)
+    assert not sprite[[1, 4], ..., 3].any()
+    assert (sprite[[0, 2, 3], ..., 3] == 255).all()
+    assert np.abs(sprite[[0, 2, 3]].astype(int) - whole[[0, 2, 3]]).max() <= 3
+    alone = opened(overlay.sprite_png(maps[1:2], scale, "magma")).convert("RGBA")
+    assert not np.asarray(alone)[..., 3].any()
+
+
 def test_the_bar_runs_through_the_colour_map_once() -> None:
     bar = np.asarray(opened(overlay.bar_png("plasma")))
     assert bar.shape == (1, 256, 4)

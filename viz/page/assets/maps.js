@@ -116,8 +116,9 @@ function applyView() {
 
 function showFiles(look) {
   const files = part("files");
-  const kinds = [["figure.png", "Figure PNG"], ["figure.svg", "Figure SVG"], ["figure.pdf", "Figure PDF"], ["chart.png", "Chart PNG"],
-    ["chart.svg", "Chart SVG"], ["session.zip", "Session"]];
+  const figures = [["figure.png", "Figure PNG"], ["figure.svg", "Figure SVG"], ["figure.pdf", "Figure PDF"]];
+  const kinds = [...(look.panels.some((panel) => panel.map) ? figures : []), ["chart.png", "Chart PNG"], ["chart.svg", "Chart SVG"],
+    ["session.zip", "Session"]];
   fit(files, kinds.length, () => make("a", { class: "lav-small", download: true }));
   kinds.forEach(([name, title], index) => {
     setText(files.children[index], title);

@@ -150,7 +150,7 @@ function tell(look) {
   const { token, token_to, layer, head, colormap } = look.choice;
   Object.assign(root.dataset, { session: look.session, token, tokenTo: token_to, layer: layer ?? "all", head: head ?? "all", colormap });
   root.dataset.count = Number(root.dataset.count) + 1;
-  setText(part("said"), `${whereWords(look.choice)}. ${look.panels.map((panel) => `${panel.variant}: ${panel.summary}`).join(" ")}`);
+  setText(part("said"), `${whereWords(look.choice)}. ${look.panels.map((panel) => `${panel.variant}: ${[panel.missing, panel.summary].filter(Boolean).join(" ")}`).join(" ")}`);
 }
 
 // Asks for another choice. While one request is under way only the last wish is kept.

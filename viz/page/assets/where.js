@@ -77,12 +77,30 @@ function showTiles(look, drawings) {
     setAttribute(each, "tabindex", chosen ? 0 : -1);
   }
   setAttribute(tiles, "aria-labelledby", `lav-tab-${tab}`);
-  setText(part("tile-hint"), TILE_HINTS[tab](look.choice));
   drawScale(part("tile-scale"), look[TILE_SCALES[tab]]);
   const shown = look.panels.filter((panel) => panel[tab].titles.length > 0);
+  setText(part("tile-hint"), tileHint(look, tab, shown));
   fit(tiles, shown.length, buildTiles);
   tiles.style.setProperty("--ratio", look.rows ? look.cols / look.rows : 1);
   shown.forEach((panel, index) => fillTiles(tiles.children[index], panel, tab, look, drawings[look.panels.indexOf(panel)][tab]));
+}
+
+// How to read the small maps, or why there are none.
+function tileHint(look, tab, shown) {
+  if (!shown.length) return look.panels.map((panel) => panel.missing).find(Boolean) || "";
+  const words = [TILE_HINTS[tab](look.choice)];
+  if (shown.some((panel) => panel[tab].blank.length)) words.push("Crossed out: not kept.");
+  if (tab === "sequence") words.push(stretchWords(look, shown));
+  return words.join(" ");
+}
+
+// Which tokens have a small map, where there are too many for all of them.
+function stretchWords(look, shown) {
+  if (shown.every((panel) => panel.sequence.titles.length === panel.tokens.length)) return "";
+  const last = (panel) => panel.stretch + panel.sequence.titles.length - 1;
+  const from = Math.min(...shown.map((panel) => panel.tokens[panel.stretch].index));
+  const to = Math.max(...shown.map((panel) => panel.tokens[last(panel)].index));
+  return `Tokens ${from} to ${to} of ${look.token_count}: choose a word above to see those around it.`;
 }
 
 function buildTiles() {
@@ -105,11 +123,13 @@ function fillTiles(target, panel, tab, look, drawing) {
 
 function fillTile(target, { title, index, panel, tab, look, sprite, drawing }) {
   drawTile(target.firstChild, drawing, sprite, index);
-  const number = tab === "sequence" ? panel.tokens[index].index : index;
+  const token = panel.tokens[panel.stretch + index];
+  const number = tab === "sequence" ? token.index : index;
   const chosen =
     tab === "sequence" ? number >= look.choice.token && number <= look.choice.token_to : look.choice[tab === "layers" ? "layer" : "head"] === index;
   target.dataset.number = number;
-  setText(target.lastChild, tab === "sequence" ? panel.tokens[index].text.trim() || SPACE : String(index));
+  target.classList.toggle("lav-blank", sprite.blank.includes(index));
+  setText(target.lastChild, tab === "sequence" ? token.text.trim() || SPACE : String(index));
   setAttribute(target, "title", title);
   setAttribute(target, "aria-label", `${panel.variant}, ${title}`);
   setAttribute(target, "aria-pressed", chosen);
