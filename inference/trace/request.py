@@ -4,8 +4,10 @@ Plain frozen data that crosses from room to room and from process to process; kn
 """
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from inference.errors import QuestionError, SettingsError
 
@@ -15,6 +17,8 @@ Keys = Literal["all", "pictures"]
 """Which keys of a row are kept: every one, or the vision tokens alone."""
 Numbers = Literal["float16", "float32"]
 """How kept rows are stored; float16 rounds a share by at most 1 in 2,048 of itself, and by 3e-8."""
+
+_NUMBERS = re.compile(r"(\d{1,3})(?:\s*-\s*(\d{1,3}))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ class Generation:
 class Keep:
     """Which attention rows are kept, and how.
 
-    Rows of single heads are kept for the chosen tokens, layers and heads (None: all of them). Their means over heads and
-    over layers, and the sums over pictures, question, first token and rest, are always of all layers and heads.
+    Rows of single heads are kept for the chosen tokens, layers and heads (None: all of them). Their means over heads
+    and over layers, and the sums over pictures, question, first token and rest, are always of all layers and heads.
     """
 
     question: bool = True
@@ -153,6 +157,56 @@ def _parse_adapter(text: str) -> AdapterAt:
     return AdapterAt(name, number)
 
 
+def parse_numbers(text: str, what: str) -> tuple[int, ...] | None:
+    """The numbers of `0-5,20`, each once and in order; None, which stands for every one, of `all` or of nothing.
+
+    `what` is what the error calls them, such as "layers".
+
+    Raises:
+        SettingsError: something else, or a range that runs backwards.
+    """
+    if text.strip().lower() in ("", "all"):
+        return None
+    numbers: set[int] = set()
+    for part in text.split(","):
+        found = _NUMBERS.fullmatch(part.strip())
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+        if first > last:
+            raise SettingsError(
+                f"{what} as numbers from 0 and ranges of them", repr(text)[:40], "write for instance 0-5,20, or all"
+            )
+        numbers.update(range(first, last + 1))
+    return tuple(sorted(numbers))
+
+
+def parse_keep(
+    tokens: Sequence[str], *, layers: str = "", heads: str = "", keys: str = "all", numbers: str = "float16"
+) -> Keep:
+    """What to keep, as a person writes it: `tokens` are names of `Part`, layers and heads are for `parse_numbers`.
+
+    Raises:
+        SettingsError: no token, or a word that is none of those there are.
+    """
+    for token in tokens:
+        _check_word("a kind of tokens", token, get_args(Part))
+    if not tokens:
+        raise SettingsError("some tokens to keep", "none", f"choose from {', '.join(get_args(Part))}")
+    _check_word("keys", keys, get_args(Keys))
+    _check_word("numbers", numbers, get_args(Numbers))
+    return Keep(
+        **{part: part in tokens for part in get_args(Part)},
+        layers=parse_numbers(layers, "layers"),
+        heads=parse_numbers(heads, "heads"),
+        keys="pictures" if keys == "pictures" else "all",
+        numbers="float32" if numbers == "float32" else "float16",
+    )
+
+
+def _check_word(what: str, word: str, allowed: Sequence[str]) -> None:
+    if word not in allowed:
+        raise SettingsError(f"{what} of {', '.join(allowed)}", repr(word)[:40], "choose one of them")
+
+
 def check_request(request: Request, limits: Limits) -> None:
     """Refuses a request that is empty, out of bounds or contradicts itself; the engine calls it once, first.
 
@@ -162,6 +216,7 @@ def check_request(request: Request, limits: Limits) -> None:
     _check_words(request, limits)
     _check_variants(request.variants, limits)
     _check_numbers(request, limits)
+    _check_kept(request.keep, pictures=len(request.images))
 
 
 def _check_words(request: Request, limits: Limits) -> None:
@@ -217,6 +272,18 @@ def _check_numbers(request: Request, limits: Limits) -> None:
             f"{request.min_pixels} and {request.max_pixels}",
             "exchange the two",
         )
+
+
+def _check_kept(keep: Keep, *, pictures: int) -> None:
+    if not (keep.question or keep.answer or keep.thinking or keep.prompt):
+        raise SettingsError("some tokens to keep", "none", "keep those of the question or of the answer")
+    if keep.keys == "pictures" and not pictures:
+        raise SettingsError("a picture, to keep its keys alone", "none", "add a picture, or keep all keys")
+    for what, chosen in (("layers", keep.layers or ()), ("heads", keep.heads or ())):
+        if len(set(chosen)) < len(chosen) or min(chosen, default=0) < 0:
+            raise SettingsError(
+                f"{what} to keep from 0, each once", ", ".join(map(str, chosen))[:40], "correct the numbers"
+            )
 
 
 def _check_between(what: str, value: float, low: float, high: float) -> None:

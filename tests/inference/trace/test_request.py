@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.errors import QuestionError, SettingsError
-from inference.trace.request import BASE, AdapterAt, Generation, Limits, Request, Variant, check_request, parse_variant
+from inference.trace.request import (
+    BASE,
+    AdapterAt,
+    Generation,
+    Keep,
+    Limits,
+    Request,
+    Variant,
+    check_request,
+    parse_keep,
+    parse_numbers,
+    parse_variant,
+)
 from tests.fakes import make_picture
 
 LIMITS = Limits(question_chars=20, answer_tokens=7, images=2, variants=3, scale=4.0)
@@ -79,6 +91,32 @@ def test_settings_out_of_bounds_are_refused(asked: Request, message: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        (Keep(question=False, answer=False), "some tokens to keep, got none"),
+        (Keep(layers=(3, 1, 3)), "layers to keep from 0, each once, got 3, 1, 3"),
+        (Keep(layers=(0, -1)), "layers to keep from 0, each once, got 0, -1"),
+        (Keep(heads=(2, 2)), "heads to keep from 0, each once, got 2, 2"),
+        (Keep(heads=(-4,)), "heads to keep from 0, each once, got -4"),
+    ],
+)
+def test_a_choice_of_what_to_keep_that_no_model_has_is_refused(keep: Keep, message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        check_request(replace(ASKED, keep=keep), LIMITS)
+
+
+def test_what_to_keep_may_be_anything_else() -> None:
+    alone = [parse_keep([part]) for part in ("question", "answer", "thinking", "prompt")]
+    for keep in (*alone, Keep(layers=(), heads=()), Keep(layers=(7, 2), heads=(0,)), Keep(keys="pictures")):
+        check_request(replace(ASKED, keep=keep), LIMITS)
+
+
+def test_pictures_keys_alone_need_a_picture() -> None:
+    with pytest.raises(SettingsError, match="a picture, to keep its keys alone, got none"):
+        check_request(replace(ASKED, images=(), keep=Keep(keys="pictures")), LIMITS)
+
+
+@pytest.mark.parametrize(
     ("text", "variant"),
     [
         ("base", BASE),
@@ -109,3 +147,51 @@ scales = st.integers(-400, 400).map(lambda hundredths: hundredths / 100)
 def test_a_variants_label_leads_back_to_it(variant: Variant) -> None:
     assert parse_variant(variant.label) == variant
     assert variant.is_base == (variant.label == "base")
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("", None),
+        (" All ", None),
+        ("0", (0,)),
+        ("0-5,20", (0, 1, 2, 3, 4, 5, 20)),
+        (" 20 , 3 - 3,2-4", (2, 3, 4, 20)),
+        ("999", (999,)),
+    ],
+)
+def test_numbers_and_ranges_are_read_once_and_in_order(text: str, numbers: tuple[int, ...] | None) -> None:
+    assert parse_numbers(text, "layers") == numbers
+
+
+@pytest.mark.parametrize(
+    "text", ["5-2", "-1", "1,", ",", "1.5", "first", "0-1000", "0-99999999999", "1--3", "²", "none"]
+)
+def test_what_are_no_numbers_is_one_sentence(text: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        parse_numbers(text, "layers")
+    told = f"Expected layers as numbers from 0 and ranges of them, got {text!r}: write for instance 0-5,20, or all."
+    assert str(raised.value) == told
+
+
+def test_what_to_keep_is_read_as_it_is_written() -> None:
+    assert parse_keep(["question", "answer"]) == Keep()
+    assert parse_keep(["thinking", "prompt"], layers="1-2", heads="3", keys="pictures", numbers="float32") == Keep(
+        question=False, answer=False, thinking=True, prompt=True, layers=(1, 2), heads=(3,), keys="pictures",
+        numbers="float32",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words", "message"),
+    [
+        ([], {}, "some tokens to keep, got none: choose from prompt, question, thinking, answer"),
+        (["answers"], {}, "a kind of tokens of prompt, question, thinking, answer, got 'answers'"),
+        (["answer"], {"keys": "picture"}, "keys of all, pictures, got 'picture'"),
+        (["answer"], {"numbers": "float64"}, "numbers of float16, float32, got 'float64'"),
+        (["answer"], {"heads": "x"}, "heads as numbers from 0"),
+    ],
+)
+def test_what_cannot_be_kept_is_one_sentence(tokens: list[str], words: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        parse_keep(tokens, **words)
