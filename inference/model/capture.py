@@ -108,12 +108,15 @@ class Recorder:
 
         Raises:
             KeyError: a position whose query was not set aside.
+            ValueError: heads of several groups, not all of them whole.
         """
         kept = self._layers[layer]
         places = [self._places[position] for position in positions]
         chosen = range(self.heads) if heads is None else heads
         # Query heads lie group by group: head h reads key head h // group.
         group = self.heads // kept.keys.shape[1]
+        if chosen.start // group != (chosen.stop - 1) // group and (chosen.start % group or chosen.stop % group):
+            raise ValueError(f"{chosen} for groups of {group}")
         read = kept.keys[batch, chosen.start // group : (chosen.stop - 1) // group + 1, :keys].float()
         # The token that was chosen last is never fed: it has a place among the keys, and no key.
         read = torch.nn.functional.pad(read, (0, 0, 0, keys - read.shape[1]))

@@ -98,31 +98,41 @@ class ModelEngine:
         asked = extent(task, self._facts)
         self._check_room(task, asked)
         yield Progress("size", total=kept_bytes(asked, request.keep), text=describe_size(asked, request.keep))
-        notes = _request_notes(request, task, self._loaded)
+        runs, notes = yield from self._take_turns(task, chosen, folder)
+        session = self._session(request, chosen, runs, [*_request_notes(request, task, self._loaded), *notes])
+        write_session(session, folder)
+        yield session
+
+    def _take_turns(
+        self, task: Task, chosen: Sequence[_Chosen], folder: Path
+    ) -> Generator[Progress, None, tuple[list[Run], list[str]]]:
+        """Every variant's run, and what the person should know of them; pictures are seen once for all that share."""
         runs: list[Run] = []
+        notes: list[str] = []
         features: Any = None
-        for number, (variant, adapters) in enumerate(zip(request.variants, chosen, strict=True)):
+        for number, (variant, adapters) in enumerate(zip(task.request.variants, chosen, strict=True)):
             started = time.perf_counter()
             notes += [note for facts, _ in adapters for note in self._load(facts)]
             turn = Turn(variant, number, folder, adapter_s=time.perf_counter() - started)
             if task.pixels is not None and self._bank.leaves_pictures_alone(adapters):
                 if features is None:
-                    yield Progress("picture", variant.label, 0, request.generation.max_new_tokens)
+                    yield Progress("picture", variant.label, 0, task.request.generation.max_new_tokens)
                     started = time.perf_counter()
                     features = see_pictures(self._loaded, task.pixels)
                     turn = replace(turn, picture_s=time.perf_counter() - started)
                 turn = replace(turn, features=features)
             with self._bank.active(adapters):
-                run = yield from answer(task, turn)
-            runs.append(run)
-            notes += _run_notes(run)
+                runs.append((yield from answer(task, turn)))
+            notes += _run_notes(runs[-1])
+        return runs, notes
+
+    def _session(
+        self, request: Request, chosen: Sequence[_Chosen], runs: Sequence[Run], notes: Sequence[str]
+    ) -> Session:
         facts = {facts.name: replace(facts, folder="") for adapters in chosen for facts, _ in adapters}
         created = datetime.now(UTC).isoformat(timespec="seconds")
         # The same note from two variants is told once.
-        unique = tuple(dict.fromkeys(notes))
-        session = Session(request, self._facts, tuple(runs), created, unique, tuple(facts.values()))
-        write_session(session, folder)
-        yield session
+        return Session(request, self._facts, tuple(runs), created, tuple(dict.fromkeys(notes)), tuple(facts.values()))
 
     def _prepare(self, request: Request) -> Task:
         owner = self._owner_bounds()

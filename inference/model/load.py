@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoProcessor, Qwen3VLForConditionalGeneration
+from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
 from inference.errors import ModelError
 from inference.trace.session import ModelFacts
@@ -22,6 +23,8 @@ from inference.trace.session import ModelFacts
 MODEL_TYPE = "qwen3_vl"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LIBRARIES = ("torch", "transformers", "peft")
+# The first that is installed and that the GPU can run: by name, its check, and the least compute capability.
+_FLASH = (("flash_attention_3", is_flash_attn_3_available, 9), ("flash_attention_2", is_flash_attn_2_available, 8))
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _log = logging.getLogger(__name__)
@@ -51,7 +54,8 @@ def load_model(
 ) -> LoadedModel:
     """The model of a folder or a hub name (`owner/name` or `owner/name#revision`), ready to answer.
 
-    `device` and `dtype` empty: CUDA with bfloat16 where there is one, else the CPU with float32; which is logged.
+    `device` and `dtype` empty: CUDA with bfloat16 where there is one, else the CPU with float32. It runs on flash
+    attention where that is installed and can run, else on sdpa. Which of these is logged.
 
     Raises:
         ModelError: nothing there, another kind of model, weights missing, or a device that this machine lacks.
@@ -64,9 +68,10 @@ def load_model(
     if revision and not is_folder:
         options["revision"] = revision
     shown = name or model_name(name_or_folder)
-    _log.info("Loading %s on %s in %s.", shown, place, _dtype_name(precision))
+    attention = _choose_attention(place, precision)
+    _log.info("Loading %s on %s in %s with %s.", shown, place, _dtype_name(precision), attention)
     _check_kind(source, shown, options)
-    model = _load_weights(source, shown, precision, options)
+    model = _load_weights(source, shown, options, dtype=precision, attn_implementation=attention)
     processor = _load_processor(source, shown, options)
     return LoadedModel(shown, model.to(place).eval(), processor, place, precision)
 
@@ -112,6 +117,15 @@ def _choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     if wanted not in DTYPES:
         raise ModelError(f"a dtype among {', '.join(DTYPES)}", repr(wanted), "correct the dtype setting")
     return DTYPES[wanted]
+
+
+def _choose_attention(device: torch.device, dtype: torch.dtype) -> str:
+    if device.type == "cuda" and dtype in (torch.float16, torch.bfloat16):
+        capability, _ = torch.cuda.get_device_capability(device)
+        for name, is_installed, least in _FLASH:
+            if capability >= least and is_installed():
+                return name
+    return "sdpa"
 
 
 def _dtype_name(dtype: torch.dtype) -> str:
@@ -172,10 +186,10 @@ def _hub_kind(source: str, shown: str, options: dict[str, Any]) -> str:
         ) from error
 
 
-def _load_weights(source: str, shown: str, dtype: torch.dtype, options: dict[str, Any]) -> Any:
+def _load_weights(source: str, shown: str, options: dict[str, Any], **choices: Any) -> Any:
     try:
         model, report = Qwen3VLForConditionalGeneration.from_pretrained(
-            source, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, output_loading_info=True, **options
+            source, use_safetensors=True, output_loading_info=True, **choices, **options
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(

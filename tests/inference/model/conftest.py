@@ -1,7 +1,10 @@
 """A small random Qwen3-VL with axes that cannot be mistaken for each other, saved and loaded as any model is."""
 
 import io
+import itertools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +22,28 @@ from inference.trace.request import Picture
 from tests.inference.model.reference import quiet_peft
 
 LAYERS, HEADS, KV_HEADS, HEAD_DIM, WIDTH = 5, 6, 2, 16, 44
+IDS, PADDING = 13, 4
+Inputs = dict[str, torch.Tensor]
+Room = Callable[[], Path]
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    """Makes a new empty folder, as whoever asks an engine gives it one."""
+    numbers = itertools.count()
+
+    def make() -> Path:
+        folder = tmp_path / "room" / f"session-{next(numbers)}"
+        folder.mkdir(parents=True)
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +96,27 @@ def loaded(base_folder: Path) -> LoadedModel:
 @pytest.fixture(scope="session")
 def engine(loaded: LoadedModel, adapters_folder: Path) -> ModelEngine:
     return ModelEngine(loaded, Settings(), lambda: find_adapters(adapters_folder))
+
+
+@pytest.fixture
+def padded() -> Inputs:
+    """Two rows of `IDS` ids, the first with `PADDING` of padding on its left."""
+    ids = torch.randint(260, 400, (2, IDS), generator=torch.Generator().manual_seed(5))
+    mask = torch.ones_like(ids)
+    mask[0, :PADDING] = 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.fixture
+def plain(padded: Inputs) -> Inputs:
+    """One row of ids without padding, and no mask."""
+    return {"input_ids": padded["input_ids"][1:]}
+
+
+def logits(loaded: LoadedModel, inputs: dict[str, Any]) -> torch.Tensor:
+    with torch.inference_mode():
+        output: torch.Tensor = loaded.model(**inputs).logits
+    return output
 
 
 def make_picture(width: int, height: int, *, seed: int = 0, name: str = "made.png") -> Picture:

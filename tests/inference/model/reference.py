@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from jaxtyping import Float
 from peft import PeftModel
@@ -17,7 +18,12 @@ from PIL import Image
 from qwen_vl_utils import process_vision_info
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-from inference.trace.request import Picture
+from inference.model.capture import Recorder
+from inference.trace.condense import FullRows, condense
+from inference.trace.request import Keep, Picture
+from inference.trace.session import Trace
+
+ARRAYS = ("rows", "layer_means", "head_means", "means", "sums")
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,40 @@ def stack_rows(
     attentions: Sequence[torch.Tensor], row_at: Sequence[int], *, batch: int = 0
 ) -> Float[np.ndarray, "tokens layers heads keys"]:
     return np.stack([layer[batch][:, list(row_at)].numpy() for layer in attentions]).transpose(2, 0, 1, 3)
+
+
+def recorded_rows(recorder: Recorder, positions: Sequence[int], *, keys: int, batch: int = 0) -> FullRows:
+    """All float32 rows of these positions, out of the queries that were set aside."""
+    layers = [recorder.layer_rows(layer, positions, keys=keys, batch=batch) for layer in range(recorder.layers)]
+    return torch.stack(layers).cpu().numpy().transpose(2, 0, 1, 3)
+
+
+def check_trace(trace: Trace, rows: FullRows, keep: Keep, *, tolerance: float = 1e-5) -> None:
+    """The trace is what the slow way makes of these full rows, up to the rounding of its numbers."""
+    expected = condense(rows, tokens=trace.tokens, images=trace.images, question_span=trace.question_span, keep=keep)
+    for name in ARRAYS:
+        ours, theirs = getattr(trace, name), getattr(expected, name)
+        assert ours.dtype == theirs.dtype, name
+        rounding = 0 if ours.dtype == np.float32 else 2**-10
+        np.testing.assert_allclose(ours, theirs, atol=tolerance, rtol=rounding, err_msg=name)
+    assert (trace.length, trace.layers, trace.heads, trace.keys) == (
+        expected.length,
+        expected.layers,
+        expected.heads,
+        expected.keys,
+    )
+    check_sharpest(trace, expected, tolerance)
+
+
+def check_sharpest(trace: Trace, expected: Trace, tolerance: float) -> None:
+    one, other = trace.sharpest, expected.sharpest
+    if one is None or other is None:
+        assert one is other
+        return
+    assert (one.spot, one.image, one.row, one.col) == (other.spot, other.image, other.row, other.col)
+    assert one.share == pytest.approx(other.share, abs=tolerance)
+    assert one.usual == pytest.approx(other.usual, abs=tolerance)
+    assert one.picture_share == pytest.approx(other.picture_share, abs=tolerance)
 
 
 def load_reference(base: Path, adapters: Sequence[tuple[Path, float]] = (), *, attention: str = "eager") -> Reference:

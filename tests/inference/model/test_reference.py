@@ -1,5 +1,6 @@
 """Tokens and rows of the engine against the libraries' own eager attention, for the base and for adapters."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from inference.model.load import LoadedModel
 from inference.protocol import Progress
 from inference.trace.request import Generation, Keep, Picture, Request, parse_variant
 from inference.trace.session import Run, Session
-from tests.inference.model.conftest import HEADS, LAYERS, make_picture
-from tests.inference.model.reference import Reference, load_reference, stack_rows
+from tests.inference.model.conftest import HEADS, LAYERS, Room, make_picture
+from tests.inference.model.reference import Reference, check_trace, load_reference, recorded_rows, stack_rows
 
 TOLERANCE = 1e-5
+EXACT = Keep(numbers="float32")
 QUESTION = "What shape is the red object?"
 CASES: dict[str, tuple[str, tuple[Picture, ...], str]] = {
     "one image": (QUESTION, (make_picture(200, 100),), ""),
@@ -41,8 +43,8 @@ def references(base_folder: Path, adapters_folder: Path) -> dict[str, Reference]
     }
 
 
-def ask(engine: ModelEngine, request: Request) -> Session:
-    *steps, session = engine.run(request)
+def ask(engine: ModelEngine, request: Request, folder: Path) -> Session:
+    *steps, session = engine.run(request, folder)
     assert all(isinstance(step, Progress) for step in steps)
     assert isinstance(session, Session)
     return session
@@ -53,26 +55,31 @@ def answer_ids(run: Run) -> list[int]:
 
 
 def check_rows(run: Run, reference: Reference, request: Request) -> None:
-    """Every kept row equals the eager one, and holds nothing past its own position."""
+    """Every kept row equals the eager one, and holds nothing past its own position; so do means and sums."""
     inputs = reference.inputs(request.question, request.images, request.system_prompt)
     row_at = [token.row_at for token in run.trace.tokens]
     expected = reference.rows(inputs, answer_ids(run), row_at)
     assert run.trace.rows.shape == expected.shape
     assert run.trace.rows.shape[1:3] == (LAYERS, HEADS)
-    np.testing.assert_allclose(run.trace.rows, expected, atol=TOLERANCE)
+    check_trace(run.trace, expected, request.keep, tolerance=TOLERANCE)
     np.testing.assert_allclose(run.trace.rows.sum(-1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("label", VARIANTS)
 def test_tokens_and_rows_equal_the_eager_ones(
-    engine: ModelEngine, references: dict[str, Reference], case: str, label: str
+    room: Room, engine: ModelEngine, references: dict[str, Reference], case: str, label: str
 ) -> None:
     question, pictures, system = CASES[case]
     request = Request(
-        question, pictures, (parse_variant(label),), system_prompt=system, generation=Generation(max_new_tokens=5)
+        question,
+        pictures,
+        (parse_variant(label),),
+        system_prompt=system,
+        generation=Generation(max_new_tokens=5),
+        keep=EXACT,
     )
-    session = ask(engine, request)
+    session = ask(engine, request, room())
     run = session.run(label)
     inputs = references[label].inputs(question, pictures, system)
     assert answer_ids(run) == references[label].generate(inputs, 5)
@@ -81,14 +88,15 @@ def test_tokens_and_rows_equal_the_eager_ones(
     assert run.trace.rows.max(-1).std() > 0.01  # the rows are no uniform haze, in which nothing could go wrong
 
 
-def test_more_than_twenty_answer_tokens(engine: ModelEngine, references: dict[str, Reference]) -> None:
+def test_more_than_twenty_answer_tokens(room: Room, engine: ModelEngine, references: dict[str, Reference]) -> None:
     request = Request(
         QUESTION,
         (make_picture(200, 100),),
         tuple(parse_variant(label) for label in VARIANTS),
         generation=Generation(max_new_tokens=29),
+        keep=EXACT,
     )
-    session = ask(engine, request)
+    session = ask(engine, request, room())
     for label in VARIANTS:
         run = session.run(label)
         assert answer_ids(run) == references[label].generate(references[label].inputs(QUESTION, request.images), 29)
@@ -97,11 +105,15 @@ def test_more_than_twenty_answer_tokens(engine: ModelEngine, references: dict[st
 
 
 @pytest.mark.parametrize("label", VARIANTS)
-def test_forced_words(engine: ModelEngine, references: dict[str, Reference], label: str) -> None:
+def test_forced_words(room: Room, engine: ModelEngine, references: dict[str, Reference], label: str) -> None:
     request = Request(
-        QUESTION, (make_picture(200, 100),), (parse_variant(label),), forced_answer="the circle is red, not blue"
+        QUESTION,
+        (make_picture(200, 100),),
+        (parse_variant(label),),
+        forced_answer="the circle is red, not blue",
+        keep=EXACT,
     )
-    run = ask(engine, request).run(label)
+    run = ask(engine, request, room()).run(label)
     assert run.finish == "forced"
     assert run.answer == "the circle is red, not blue"
     check_rows(run, references[label], request)
@@ -112,20 +124,20 @@ def test_forced_words(engine: ModelEngine, references: dict[str, Reference], lab
             assert token.scores.logprob == pytest.approx(float(logits[token.row_at, token.id]), abs=1e-4)
 
 
-def test_sampling_with_a_seed(engine: ModelEngine, references: dict[str, Reference]) -> None:
+def test_sampling_with_a_seed(room: Room, engine: ModelEngine, references: dict[str, Reference]) -> None:
     def request(seed: int) -> Request:
         settings = Generation(max_new_tokens=9, sample=True, temperature=1.3, top_p=0.9, seed=seed)
-        return Request(QUESTION, (make_picture(200, 100),), generation=settings)
+        return Request(QUESTION, (make_picture(200, 100),), generation=settings, keep=EXACT)
 
-    first, again, other = (ask(engine, request(seed)).runs[0] for seed in (7, 7, 8))
+    first, again, other = (ask(engine, request(seed), room()).runs[0] for seed in (7, 7, 8))
     assert answer_ids(first) == answer_ids(again)
     assert answer_ids(first) != answer_ids(other)
     check_rows(first, references["base"], request(7))
 
 
-def test_the_whole_prompt_on_request(engine: ModelEngine, references: dict[str, Reference]) -> None:
-    request = Request(QUESTION, (make_picture(200, 100),), keep=Keep(prompt=True), generation=Generation(2))
-    run = ask(engine, request).runs[0]
+def test_the_whole_prompt_on_request(room: Room, engine: ModelEngine, references: dict[str, Reference]) -> None:
+    request = Request(QUESTION, (make_picture(200, 100),), keep=replace(EXACT, prompt=True), generation=Generation(2))
+    run = ask(engine, request, room()).runs[0]
     start, stop = run.trace.question_span
     parts = [token.part for token in run.trace.tokens]
     assert parts.index("question") == start
@@ -150,7 +162,7 @@ def test_left_padding_and_several_prompts_in_one_batch(loaded: LoadedModel, refe
         plain = loaded.model(**batch)
     assert torch.equal(output.logits, plain.logits)
     for row in range(2):
-        rows = recorder.rows(wanted, keys=length, batch=row)
+        rows = recorded_rows(recorder, wanted, keys=length, batch=row)
         np.testing.assert_allclose(rows, stack_rows(attentions, wanted, batch=row), atol=TOLERANCE)
         assert not rows[..., : pads[row]].any()
         alone = stack_rows(reference.forward(inputs[row], []).attentions, [position - pads[row] for position in wanted])
@@ -168,7 +180,8 @@ def test_a_batch_of_variants(base_folder: Path, adapters_folder: Path, reference
     wanted = list(range(last - 4, last + 1))
     for row, label in enumerate(("base", "alpha")):
         expected = references[label].rows(inputs, [], wanted)
-        np.testing.assert_allclose(recorder.rows(wanted, keys=last + 1, batch=row), expected, atol=TOLERANCE)
+        rows = recorded_rows(recorder, wanted, keys=last + 1, batch=row)
+        np.testing.assert_allclose(rows, expected, atol=TOLERANCE)
 
 
 def pad_left(inputs: list[dict[str, torch.Tensor]], pad: int) -> tuple[dict[str, torch.Tensor], list[int]]:
