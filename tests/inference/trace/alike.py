@@ -4,6 +4,9 @@ import dataclasses
 
 import numpy as np
 
+ARRAYS = ("rows", "layer_means", "head_means", "means", "sums")
+"""The arrays of a trace, the last of them always in float32."""
+
 
 def assert_alike(one: object, other: object, where: str = "value") -> None:
     """Same types, same fields, same arrays (type and bits) all the way down."""

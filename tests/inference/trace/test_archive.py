@@ -4,13 +4,15 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from inference.errors import SessionError
 from inference.trace.archive import pack_session, unpack_session
 from inference.trace.files import load_session, save_session
-from tests.fakes import make_session
-from tests.inference.trace.alike import assert_alike
+from inference.trace.request import Limits, Request, parse_variant
+from tests.fakes import make_picture, make_session
+from tests.inference.trace.alike import ARRAYS, assert_alike
 
 
 @pytest.fixture
@@ -43,6 +45,25 @@ def test_only_a_saved_folder_can_be_packed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_largest_session_that_may_be_asked_for_opens_again(tmp_path: Path) -> None:
+    limits = Limits()
+    variants = tuple(parse_variant(f"a{number}") for number in range(limits.variants))
+    pictures = tuple(make_picture() for _ in range(limits.images))
+    session = make_session(Request("What is red?", pictures, variants))
+    pack_session(session, tmp_path / "session.zip")
+    assert_alike(unpack_session(tmp_path / "session.zip", tmp_path / "again"), session)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_numbers_that_are_no_shares_are_refused(tmp_path: Path, name: str) -> None:
+    save_session(make_session(), tmp_path / "made")
+    array = np.load(tmp_path / "made" / f"{name}-1.npy")
+    array[5, -1] = np.nan
+    np.save(tmp_path / "made" / f"{name}-1.npy", array)
+    pack_session(tmp_path / "made", tmp_path / "session.zip")
+    refused(tmp_path / "session.zip", tmp_path, f"the {name.replace('_', ' ')} of shortcut are no shares")
+
+
 def refused(path: Path, tmp_path: Path, message: str, gigabytes: float = 4.0) -> None:
     room = tmp_path / "room"
     room.mkdir(exist_ok=True)
@@ -61,7 +82,19 @@ def rebuilt(packed: Path, tmp_path: Path, names: dict[str, str], *, method: int 
 
 
 @pytest.mark.parametrize(
-    "name", ["../rows-0.npy", "/rows-0.npy", "a/rows-0.npy", "rows-0.py", "rows-0.npy/", "ROWS-0.npy", "rows-0.npy\n"]
+    "name",
+    [
+        "rows-0.png",
+        "picture-0.npy",
+        "maps-0.npy",
+        "../rows-0.npy",
+        "/rows-0.npy",
+        "a/rows-0.npy",
+        "rows-0.py",
+        "rows-0.npy/",
+        "ROWS-0.npy",
+        "rows-0.npy\n",
+    ],
 )
 def test_other_names_are_refused(packed: Path, tmp_path: Path, name: str) -> None:
     refused(rebuilt(packed, tmp_path, {"rows-0.npy": name}), tmp_path, "holds other things")
@@ -82,7 +115,7 @@ def test_slow_compressions_are_refused(packed: Path, tmp_path: Path) -> None:
 
 def test_too_many_files_are_refused(packed: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(packed, "a") as archive:
-        for number in range(60):
+        for number in range(250):
             archive.writestr(f"picture-{number + 10}.png", b"")
     refused(packed, tmp_path, "an archive of something else")
 
