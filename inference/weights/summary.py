@@ -55,7 +55,7 @@ def overlap_summary(overlap: AdapterOverlap) -> str:
     aligned = round(float(np.mean([one.alignment for one in told])), 2)
     closest = max(told, key=lambda one: (one.outputs.similarity or 0) + (one.inputs.similarity or 0)).place
     return (
-        f"{names}, {len(told)} modules in common: mean squared cosine between the spaces they write {write}, between "
+        f"{names}, {_counted(len(told))} in common: mean squared cosine between the spaces they write {write}, between "
         f"those they read {read}; closest in {closest.kind} of {closest.level}. The changes themselves point alike by "
         f"{aligned + 0:.2f} (1 the same, 0 unrelated, -1 opposed).{note}"
     )
@@ -69,11 +69,11 @@ def _alike(angles: Sequence[Angles]) -> str:
 def _nothing(weights: AdapterWeights) -> str:
     if weights.extras:
         return (
-            f"has a low-rank part that is zero in all {len(weights.changes)} modules: what it changes, it changes by "
-            f"its {' and '.join(weights.extras)} alone, which these figures leave out."
+            f"has a low-rank part that is zero in each of {_counted(len(weights.changes))}: what it changes, it "
+            f"changes by its {' and '.join(weights.extras)} alone, which these figures leave out."
         )
     return (
-        f"CHANGES NOTHING: scaling x B A is zero in all {len(weights.changes)} modules that it touches; it was saved "
+        f"CHANGES NOTHING: scaling x B A is zero in each of {_counted(len(weights.changes))} touched; it was saved "
         "untrained, or its training did not reach it."
     )
 
@@ -95,7 +95,7 @@ def _zeros(changes: Sequence[Change]) -> str:
     zeros = [change.place for change in changes if not change.frobenius]
     if not zeros:
         return ""
-    return f"B A is zero in {len(zeros)} of {len(changes)} modules, such as {zeros[0].kind} of {zeros[0].level}."
+    return f"B A is zero in {len(zeros)} of {_counted(len(changes))}, such as {zeros[0].kind} of {zeros[0].level}."
 
 
 def _attention(weights: AdapterWeights) -> list[str]:
@@ -131,6 +131,10 @@ def _moved_from(place: Place) -> int | None:
     if place.layer is None:
         return None if place.module == _HEAD else 0
     return place.layer + 1 if place.module in BEHIND else place.layer
+
+
+def _counted(modules: int) -> str:
+    return f"{modules} module{'s' * (modules != 1)}"
 
 
 def _listed(names: Sequence[str]) -> str:

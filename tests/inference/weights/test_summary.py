@@ -37,7 +37,7 @@ def test_an_even_spread_is_told_as_one() -> None:
 
 def test_an_adapter_that_changes_nothing_says_so_loudly() -> None:
     told = weights_summary(made([(0, "q_proj", 0), (1, "q_proj", 0)]))
-    assert told.startswith("made CHANGES NOTHING: scaling x B A is zero in all 2 modules")
+    assert told.startswith("made CHANGES NOTHING: scaling x B A is zero in each of 2 modules touched")
 
 
 def test_zero_factors_are_not_called_nothing_where_something_else_may_change() -> None:
