@@ -120,7 +120,9 @@ class Recorder:
         read = kept.keys[batch, chosen.start // group : (chosen.stop - 1) // group + 1, :keys].float()
         # The token that was chosen last is never fed: it has a place among the keys, and no key.
         read = torch.nn.functional.pad(read, (0, 0, 0, keys - read.shape[1]))
-        index = torch.tensor([self._starts[number] + place for number, place in places], device=read.device)
+        index = torch.tensor(
+            [self._starts[number] + place for number, place in places], dtype=torch.long, device=read.device
+        )
         queries = _joined(kept)[batch, chosen.start : chosen.stop].index_select(1, index).float()
         grouped = queries.reshape(len(read), -1, queries.shape[-1])  # (kv_heads, heads * tokens, dim)
         nothing = queries.new_zeros(1, 1, 1)

@@ -63,21 +63,22 @@ def largest_error(model: Any, conversation: Conversation, recorder: Recorder, ke
 
 
 def _layer_error(recorder: Recorder, kept: Kept, layer: int, eager: Float[torch.Tensor, "heads queries keys"]) -> float:
-    heads = torch.tensor(range(recorder.heads) if kept.keep.heads is None else kept.keep.heads, device=eager.device)
-    worst = 0.0
-    for at in range(0, len(kept.tokens), _TOKENS_AT_ONCE):
+    heads = torch.tensor(
+        range(recorder.heads) if kept.keep.heads is None else kept.keep.heads, dtype=torch.long, device=eager.device
+    )
+    errors = [0.0]
+    for at in range(0, len(kept.tokens) if len(heads) else 0, _TOKENS_AT_ONCE):
         positions = [token.row_at for token in kept.tokens[at : at + _TOKENS_AT_ONCE]]
         ours = recorder.layer_rows(layer, positions, keys=eager.shape[2])
         theirs = eager.index_select(1, torch.tensor(positions, device=eager.device)).float()
-        error = float((ours - theirs).abs().amax((1, 2))[heads].max())
-        if not math.isfinite(error):
-            raise ModelError(
-                "rows of eager attention that are finite numbers",
-                f"others in layer {layer}",
-                "ask without the comparison, or set the dtype to bfloat16 or float32",
-            )
-        worst = max(worst, error)
-    return worst
+        errors.append(float((ours - theirs).index_select(0, heads).abs().max()))
+    if not all(map(math.isfinite, errors)):
+        raise ModelError(
+            "rows of eager attention that are finite numbers",
+            f"others in layer {layer}",
+            "ask without the comparison, or set the dtype to bfloat16 or float32",
+        )
+    return max(errors)
 
 
 @contextmanager

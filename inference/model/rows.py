@@ -154,7 +154,7 @@ class _Writer:
         return rows if self.heads == tuple(range(len(rows))) else rows.index_select(0, self._index(self.heads))
 
     def _index(self, places: Sequence[int]) -> torch.Tensor:
-        return torch.tensor(places, device=self._recorder.device)
+        return torch.tensor(places, dtype=torch.long, device=self._recorder.device)
 
 
 def _put(
