@@ -18,6 +18,7 @@ from inference.protocol import Engine, Progress
 from inference.settings import Settings, read_settings
 from inference.trace.request import BASE, BASE_LABEL, Generation, Request, parse_variant
 from inference.trace.session import AdapterFacts, Session
+from viz import weight_results
 from viz.results import write_results
 
 app = typer.Typer(
@@ -180,6 +181,28 @@ def tell(step: Progress) -> str:
     """One line of progress: `shortcut: tokens 3 of at most 64`."""
     count = f" {step.done} of at most {step.total}" if step.total else ""
     return f"{step.variant + ': ' if step.variant else ''}{step.stage}{count}"
+
+
+@app.command(
+    epilog="Example: lora-attention weights shortcut other --base inference/mini/weights/base --chart out/weights.png"
+)
+def weights(
+    adapter: Annotated[list[str], typer.Argument(help="NAME_OR_PATH of an adapter, or a folder of several.")],
+    base: Annotated[
+        Path | None, typer.Option(help="The base model's folder: tells each change as a share of its weight.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="File for a table with a line for each module.")] = None,
+    chart: Annotated[Path | None, typer.Option(help="File for the chart; .png, .svg or .pdf.")] = None,
+) -> None:
+    """Tell what adapters change in the weights, by layer and module; no model is run."""
+    if chart:
+        weight_results.chart_kind(chart)
+    folders = weight_results.find_folders(adapter, InProcessEngine(read_settings()).adapters())
+    weighed = weight_results.weigh_folders(folders, base)
+    typer.echo(weight_results.weights_json(weighed) if as_json else weight_results.weights_text(weighed))
+    for path in weight_results.write_weights(weighed, csv=csv, chart=chart):
+        typer.echo(f"wrote {path}", err=True)
 
 
 if __name__ == "__main__":
