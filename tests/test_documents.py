@@ -47,7 +47,12 @@ TRIED: dict[str, tuple[Way, str]] = {
     '.venv/bin/python -m cli run examples/pictures/mark.png "What color is the circle?"'
     " --adapter shortcut --adapter other@0.5 --out out": (Way.RUN, ""),
     ".venv/bin/python -m cli adapters inference/mini/weights/adapters": (Way.RUN, ""),
+    ".venv/bin/python -m cli weights shortcut other --base inference/mini/weights/base --chart out/weights.png": (
+        Way.RUN,
+        "",
+    ),
     ".venv/bin/python examples/client.py http://127.0.0.1:7860": (Way.HELP, ""),
+    ".venv/bin/python examples/weights.py": (Way.RUN, ""),
     ".venv/bin/python -m benchmarks.mini": (Way.RUN, "--scenes 8"),
     ".venv/bin/python -m benchmarks.click --page": (Way.HELP, ""),
     ".venv/bin/python -m inference.mini.train": (Way.HELP, ""),
