@@ -120,12 +120,12 @@ def no_map(missing: str) -> SettingsError:
 
 
 def kept_heads(session: Session) -> str:
-    """Which single heads were kept, in words, such as "layers 0 to 5 of 28"; empty if all of them were, or none."""
+    """Which single heads were kept, in words, such as "layers 0 to 5 (of 28)"; empty if all of them were, or none."""
     trace, model = session.runs[0].trace, session.model
     if not (trace.layers and trace.heads):
         return ""
     axes = (("layer", trace.layers, model.layers), ("head", trace.heads, model.heads))
-    return " and ".join(f"{maps.listed(what, some)} of {count}" for what, some, count in axes if len(some) < count)
+    return " and ".join(f"{maps.listed(what, some)} (of {count})" for what, some, count in axes if len(some) < count)
 
 
 def chosen_name(seen: Sequence[Seen]) -> str:

@@ -49,7 +49,7 @@ def test_a_head_that_was_not_kept_has_no_map_and_all_else_is_there() -> None:
     shown, whole = handlers.look("id", kept(SOME), NOT_KEPT), handlers.look("id", make_session(), NOT_KEPT)
     for panel, other in zip(shown.panels, whole.panels, strict=True):
         assert panel.missing == (
-            "No map: head 1 of layer 4 was not kept; choose from layers 1, 3 of 5 and heads 0, 2 of 3, "
+            "No map: head 1 of layer 4 was not kept; choose from layers 1, 3 (of 5) and heads 0, 2 (of 3), "
             "or a mean over heads or layers."
         )
         assert (panel.map, panel.peak, panel.alt) == ("", [], panel.missing)
@@ -136,8 +136,8 @@ def test_numbers_of_a_kept_head_and_of_means_are_those_of_the_whole_session() ->
 @pytest.mark.parametrize(
     ("keep", "remedy", "note"),
     [
-        (Keep(layers=(0, 1, 2)), "choose from layers 0 to 2 of 5, or a mean", "Kept: layers 0 to 2 of 5."),
-        (Keep(heads=(2,)), "choose from head 2 of 3, or a mean", "Kept: head 2 of 3."),
+        (Keep(layers=(0, 1, 2)), "choose from layers 0 to 2 (of 5), or a mean", "Kept: layers 0 to 2 (of 5)."),
+        (Keep(heads=(2,)), "choose from head 2 (of 3), or a mean", "Kept: head 2 (of 3)."),
         (Keep(layers=()), "was not kept; choose a mean over heads or layers.", "Kept: no single heads."),
         (Keep(heads=()), "was not kept; choose a mean over heads or layers.", "Kept: no single heads."),
     ],

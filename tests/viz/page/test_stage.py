@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.fakes import HEADS, LAYERS
 from tests.viz.page.conftest import Desk
+from tests.viz.page.contrast import FAINT
 
 Visit = Callable[..., Desk]
 NARROW: dict[str, Any] = {"viewport": {"width": 375, "height": 800}, "device_scale_factor": 2}
@@ -181,7 +182,7 @@ def test_text_stands_out_from_its_ground(visit: Visit, theme: str) -> None:
     """Contrast of at least 4.5 for every text of ours; grounds of half-transparent tokens are mixed with their card."""
     desk = visit(f"?__theme={theme}")
     assert desk.page.evaluate("document.body.classList.contains('dark')") is (theme == "dark")
-    faint = desk.page.evaluate(_FAINT)
+    faint = desk.page.evaluate(FAINT)
     assert faint == []
 
 
@@ -212,29 +213,3 @@ def test_downloads_follow_what_is_shown(visit: Visit) -> None:
     link = unquote(desk.page.get_attribute("[data-part=files] a >> nth=0", "href") or "")
     assert '"layer":2' in link
     assert "opacity=0.3" in link
-
-
-_FAINT = """() => {
-  const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return [n[0], n[1], n[2], n[3] ?? 1]; };
-  const ground = (element) => {
-    const layers = [];
-    for (let e = element; e; e = e.parentElement) {
-      const c = parse(getComputedStyle(e).backgroundColor);
-      if (c[3] > 0) layers.push(c);
-      if (c[3] === 1) break;
-    }
-    return layers.reverse().reduce((under, c) => under.map((v, i) => c[i] * c[3] + v * (1 - c[3])), [255, 255, 255]);
-  };
-  const light = (c) => c.slice(0, 3).map((v) => v / 255)
-    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const faint = [];
-  for (const e of document.querySelectorAll('#lav-result *, #lav-header *, #lav-left *')) {
-    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !e.offsetParent || e.closest(':disabled, .lav-off, dialog') || e.querySelector(':disabled')) continue;
-    const a = light(parse(getComputedStyle(e).color)), b = light(ground(e));
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) faint.push([e.className, e.textContent.trim().slice(0, 30), ratio.toFixed(2)]);
-  }
-  return faint;
-}"""

@@ -8,6 +8,7 @@ function showMaps(look, drawings) {
   panels.style.setProperty("--count", look.panels.length);
   look.panels.forEach((panel, index) => fillPanel(panels.children[index], panel, look, drawings[index]));
   drawScale(part("map-scale"), look.map_scale);
+  show(part("map-scale"), look.panels.some((panel) => panel.map));
 }
 
 function buildPanel() {
@@ -51,6 +52,7 @@ function fillPanel(target, panel, look, drawing) {
   fillPicture(target.querySelector(".lav-picture"), panel, look, drawing, picture);
   setText(target.querySelector(".lav-missing"), panel.missing);
   show(target.querySelector(".lav-missing"), Boolean(panel.missing));
+  target.querySelector(".lav-frame").classList.toggle("lav-without", Boolean(panel.missing));
   fillShares(target, panel.shares);
   // With one picture the line of shares says the same.
   setText(target.querySelector(".lav-summary"), panel.summary);

@@ -80,6 +80,7 @@ function showTiles(look, drawings) {
   drawScale(part("tile-scale"), look[TILE_SCALES[tab]]);
   const shown = look.panels.filter((panel) => panel[tab].titles.length > 0);
   setText(part("tile-hint"), tileHint(look, tab, shown));
+  show(part("tile-scale"), shown.some((panel) => panel[tab].blank.length < panel[tab].titles.length));
   fit(tiles, shown.length, buildTiles);
   tiles.style.setProperty("--ratio", look.rows ? look.cols / look.rows : 1);
   shown.forEach((panel, index) => fillTiles(tiles.children[index], panel, tab, look, drawings[look.panels.indexOf(panel)][tab]));
