@@ -15,14 +15,18 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.disk import size_on_disk, used_at, written_at
 from inference.errors import BusyError, SessionError
 from inference.settings import Settings
 from inference.trace.archive import pack_session, unpack_session
-from inference.trace.files import PARTIAL, load_session, remove_folder, save_session
+from inference.trace.files import PARTIAL, load_session, remove_folder
 from inference.trace.session import Session
+from inference.trace.size import format_bytes
 
 QUIET_S = 600.0
 """A session used within so many seconds is somebody's work: it never makes room for another."""
@@ -30,6 +34,7 @@ QUIET_S = 600.0
 _log = logging.getLogger(__name__)
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _SWEEP_S = 60.0
+_KEEP_LESS = "keep fewer tokens, layers or heads, or ask fewer variants at once"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,35 @@ class _Kept:
     id: str
     used: float
     size: int
+
+
+class Writing:
+    """A session that is being made: written into `folder`, and kept or left behind; see `SessionStore.writing`."""
+
+    def __init__(self, store: "SessionStore", folder: Path) -> None:
+        self._store = store
+        self.folder = folder
+
+    def reserve(self, size: int) -> None:
+        """Sets aside room for this many bytes, before they are made.
+
+        Raises:
+            SessionError: they are more than all the space there is, or than the disk has left.
+            BusyError: there is no room, and every session kept was used a moment ago.
+        """
+        free = shutil.disk_usage(self.folder).free
+        if size > free:
+            raise SessionError(f"{format_bytes(size)} of free disk space", format_bytes(free), _KEEP_LESS)
+        self._store._reserve(self.folder.name, size)
+
+    def keep(self) -> str:
+        """The id under which the session in the folder is kept from now on; nothing is copied.
+
+        Raises:
+            SessionError, BusyError: it is larger than what was reserved, and there is no room for it.
+        """
+        self._store._reserve(self.folder.name, size_on_disk(self.folder))
+        return self._store._keep(self.folder.name)
 
 
 class SessionStore:
@@ -55,6 +89,10 @@ class SessionStore:
         self._most_opened = opened
         self._opened: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
+        self._room = threading.RLock()
+        """Held while room is counted, so that no two sessions are given the same."""
+        self._reserved: dict[str, int] = {}
+        """Bytes set aside for each folder that is being written, by its name."""
         self._closed = threading.Event()
         self._root = root or Path(tempfile.mkdtemp(prefix="lora-attention-"))
         self._root.mkdir(parents=True, exist_ok=True)
@@ -68,17 +106,18 @@ class SessionStore:
         sweeper.start()
         return store
 
-    def add(self, session: Session) -> str:
-        """The id under which the session is kept now.
-
-        Raises:
-            SessionError: it is larger than all the space there is.
-            BusyError: there is no room, and every session kept was used a moment ago.
-        """
-        self._make_room(_size_in_memory(session))
-        session_id = secrets.token_urlsafe(16)
-        save_session(session, self._root / session_id)
-        return session_id
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """An empty folder for a session to be written into; it goes at the end, unless it was kept."""
+        folder = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=self._root))
+        with self._room:
+            self._reserved[folder.name] = 0
+        try:
+            yield Writing(self, folder)
+        finally:
+            with self._room:
+                self._reserved.pop(folder.name, None)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def open(self, path: Path) -> str:
         """The id of a session that was exported to a file, kept now as one of this store's own.
@@ -90,7 +129,7 @@ class SessionStore:
         session_id = secrets.token_urlsafe(16)
         unpack_session(path, self._root / session_id, gigabytes=self._gigabytes)
         try:
-            self._make_room(0)
+            self._make_room()
         except BusyError:
             self.drop(session_id)
             raise
@@ -140,10 +179,10 @@ class SessionStore:
 
     def sweep(self) -> None:
         """Removes what was not used for `hours`, what nobody finished writing, and the oldest quiet ones over size."""
-        self._evict(0)
+        self._evict()
         oldest = time.time() - self._hours * 3600
         for partial in self._root.glob(f"{PARTIAL}*"):
-            if _used(partial) < oldest:
+            if partial.name not in self._reserved and written_at(partial) < oldest:
                 shutil.rmtree(partial, ignore_errors=True)
 
     def close(self) -> None:
@@ -154,31 +193,50 @@ class SessionStore:
         if self._remove_root is not None:
             self._remove_root()
 
-    def _make_room(self, size: int) -> None:
+    def _reserve(self, name: str, size: int) -> None:
         if size > self._gigabytes * 1e9:
-            raise SessionError(
-                f"a session of at most {self._gigabytes:g} GB",
-                f"{size / 1e9:.1f} GB",
-                "keep fewer tokens, or ask fewer variants at once",
-            )
-        if self._evict(size) > 0:
+            raise SessionError(f"a session of at most {self._gigabytes:g} GB", format_bytes(size), _KEEP_LESS)
+        with self._room:
+            before = self._reserved[name]
+            self._reserved[name] = max(size, before)
+            try:
+                self._make_room()
+            except BusyError:
+                self._reserved[name] = before
+                raise
+
+    def _keep(self, name: str) -> str:
+        session_id = secrets.token_urlsafe(16)
+        with self._room:
+            os.rename(self._root / name, self._root / session_id)
+            del self._reserved[name]
+        return session_id
+
+    def _make_room(self) -> None:
+        if self._evict() > 0:
             raise BusyError("room for another session", "none at the moment", "try again in some minutes")
 
-    def _evict(self, wanted: int) -> float:
-        """Drops what may go until `wanted` bytes fit; returns how many are still missing, zero or less if they fit."""
-        now = time.time()
-        kept = sorted(self._kept(), key=lambda one: one.used)
-        missing = sum(one.size for one in kept) + wanted - self._gigabytes * 1e9
-        for one in kept:
-            used = _used(self._root / one.id)  # looked at again: somebody may have come back to it just now
-            if used < now - self._hours * 3600 or (missing > 0 and used < now - QUIET_S):
-                self.drop(one.id)
-                missing -= one.size
-        return missing
+    def _evict(self) -> float:
+        """Drops what may go until the rest fits; returns how many bytes are still too many, zero or less if it fits."""
+        with self._room:
+            now = time.time()
+            kept = sorted(self._kept(), key=lambda one: one.used)
+            missing = sum(one.size for one in kept) + self._being_written() - self._gigabytes * 1e9
+            for one in kept:
+                used = used_at(self._root / one.id)  # looked at again: somebody may have come back to it just now
+                if used < now - self._hours * 3600 or (missing > 0 and used < now - QUIET_S):
+                    self.drop(one.id)
+                    missing -= one.size
+            return missing
+
+    def _being_written(self) -> int:
+        """Bytes of all unfinished folders, whoever writes them; of this store's, what is reserved if that is more."""
+        folders = list(self._root.glob(f"{PARTIAL}*"))
+        return sum(max(size_on_disk(folder), self._reserved.get(folder.name, 0)) for folder in folders)
 
     def _kept(self) -> list[_Kept]:
         folders = [path for path in self._root.iterdir() if path.is_dir() and _ID.fullmatch(path.name)]
-        return [_Kept(path.name, _used(path), _size_on_disk(path, self._archive(path.name))) for path in folders]
+        return [_Kept(path.name, used_at(path), size_on_disk(path, self._archive(path.name))) for path in folders]
 
     def _touched(self, session_id: object) -> Path:
         """The folder of a session that is there and not too old, marked as used now."""
@@ -212,25 +270,3 @@ def _sweep_on(store: "weakref.ref[SessionStore]", closed: threading.Event) -> No
         except OSError:
             _log.exception("Old sessions could not be removed; the next try is in %g s.", _SWEEP_S)
         del alive  # held through the wait, it would never be collected
-
-
-def _used(path: Path) -> float:
-    """When a folder was last used; 0 if it is gone by now."""
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _size_on_disk(folder: Path, archive: Path) -> int:
-    try:
-        with os.scandir(folder) as entries:
-            sizes = sum(entry.stat().st_size for entry in entries)
-        return sizes + (archive.stat().st_size if archive.exists() else 0)
-    except FileNotFoundError:
-        return 0  # dropped while it was measured
-
-
-def _size_in_memory(session: Session) -> int:
-    rows = sum(run.trace.rows.nbytes for run in session.runs)
-    return rows + sum(len(picture.png) for picture in session.request.images)

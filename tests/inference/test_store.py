@@ -1,7 +1,6 @@
 """Sessions are kept for their owner, for a while, within their space; whatever is sent as an id does no harm."""
 
 import gc
-import os
 import threading
 import time
 import weakref
@@ -16,9 +15,9 @@ from inference.errors import BusyError, SessionError
 from inference.settings import Settings
 from inference.store import QUIET_S, SessionStore
 from inference.trace.archive import unpack_session
-from inference.trace.session import Session
 from tests.fakes import make_session
 from tests.inference.trace.alike import assert_alike
+from tests.kept import age, keep_session, made_bytes
 
 
 @pytest.fixture
@@ -28,30 +27,20 @@ def store(tmp_path: Path) -> Iterator[SessionStore]:
     made.close()
 
 
-def age(root: Path, session_id: str, seconds: float) -> None:
-    """Makes a session look as if it had last been used so long ago."""
-    then = time.time() - seconds
-    os.utime(root / session_id, (then, then))
-
-
-def size_of(session: Session) -> int:
-    return sum(run.trace.rows.nbytes for run in session.runs) + sum(len(image.png) for image in session.request.images)
-
-
 def test_what_is_added_comes_back_equal_under_an_id_fit_for_an_address(store: SessionStore) -> None:
-    first, second = store.add(make_session()), store.add(make_session())
+    first, second = keep_session(store, make_session()), keep_session(store, make_session())
     assert first != second
     assert len(first) == 22 and first.replace("-", "").replace("_", "").isalnum()
     assert_alike(store.get(first), make_session())
 
 
 def test_rows_lie_on_disk_and_not_in_memory(store: SessionStore) -> None:
-    assert isinstance(store.get(store.add(make_session())).runs[0].trace.rows.base, np.memmap)
+    assert isinstance(store.get(keep_session(store, make_session())).runs[0].trace.rows.base, np.memmap)
 
 
 def test_only_a_few_stay_open_and_the_others_are_read_again(tmp_path: Path) -> None:
     store = SessionStore(tmp_path, hours=1, gigabytes=1, opened=2)
-    ids = [store.add(make_session()) for _ in range(3)]
+    ids = [keep_session(store, make_session()) for _ in range(3)]
     opened = [store.get(session_id) for session_id in ids]
     assert store.get(ids[2]) is opened[2] and store.get(ids[1]) is opened[1]
     assert store.get(ids[0]) is not opened[0]
@@ -80,7 +69,7 @@ def test_an_id_of_nothing_is_gone(store: SessionStore) -> None:
 
 
 def test_a_dropped_session_and_its_export_are_gone_from_disk(store: SessionStore, tmp_path: Path) -> None:
-    session_id = store.add(make_session())
+    session_id = keep_session(store, make_session())
     store.get(session_id)
     store.export(session_id)
     store.drop(session_id)
@@ -90,7 +79,7 @@ def test_a_dropped_session_and_its_export_are_gone_from_disk(store: SessionStore
 
 
 def test_an_exported_session_opens_as_another_one(store: SessionStore, tmp_path: Path) -> None:
-    first = store.add(make_session(images=2))
+    first = keep_session(store, make_session(images=2))
     path = store.export(first)
     assert store.export(first) == path
     assert_alike(unpack_session(path, tmp_path / "elsewhere"), make_session(images=2))
@@ -109,7 +98,7 @@ def test_a_foreign_file_leaves_nothing(store: SessionStore, tmp_path: Path) -> N
 
 def test_after_its_time_a_session_goes_and_use_keeps_it(store: SessionStore, tmp_path: Path) -> None:
     root = tmp_path / "root"
-    used, exported, left = (store.add(make_session()) for _ in range(3))
+    used, exported, left = (keep_session(store, make_session()) for _ in range(3))
     for session_id in (used, exported, left):
         age(root, session_id, 3500)
     store.get(used)
@@ -126,26 +115,24 @@ def test_after_its_time_a_session_goes_and_use_keeps_it(store: SessionStore, tmp
 
 
 def test_over_size_the_oldest_quiet_one_goes_and_no_live_one(tmp_path: Path) -> None:
-    size = size_of(make_session())
-    store = SessionStore(tmp_path, hours=1, gigabytes=4 * size / 1e9)
-    oldest, older, live = (store.add(make_session()) for _ in range(3))
+    store = SessionStore(tmp_path, hours=1, gigabytes=3.5 * made_bytes() / 1e9)
+    oldest, older, live = (keep_session(store, make_session()) for _ in range(3))
     age(tmp_path, oldest, QUIET_S + 20)
     age(tmp_path, older, QUIET_S + 10)
-    fresh = store.add(make_session())
+    fresh = keep_session(store, make_session())
     assert not (tmp_path / oldest).exists()
     for kept in (older, live, fresh):
         store.get(kept)
     with pytest.raises(BusyError, match="try again in some minutes"):
-        store.add(make_session())
+        keep_session(store, make_session())
     for kept in (older, live, fresh):
         store.get(kept)
 
 
 def test_an_opened_file_counts_as_well(tmp_path: Path) -> None:
-    size = size_of(make_session())
-    store = SessionStore(tmp_path / "root", hours=1, gigabytes=3 * size / 1e9)
-    path = store.export(store.add(make_session())).rename(tmp_path / "taken.zip")
-    store.add(make_session())
+    store = SessionStore(tmp_path / "root", hours=1, gigabytes=2.5 * made_bytes() / 1e9)
+    path = store.export(keep_session(store, make_session())).rename(tmp_path / "taken.zip")
+    keep_session(store, make_session())
     before = sorted((tmp_path / "root").iterdir())
     with pytest.raises(BusyError, match="room for another"):
         store.open(path)
@@ -155,12 +142,12 @@ def test_an_opened_file_counts_as_well(tmp_path: Path) -> None:
 def test_a_session_larger_than_the_store_is_refused(tmp_path: Path) -> None:
     store = SessionStore(tmp_path, hours=1, gigabytes=1e-6)
     with pytest.raises(SessionError, match="at most 1e-06 GB"):
-        store.add(make_session())
+        keep_session(store, make_session())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_store_on_the_same_root_knows_the_sessions(store: SessionStore, tmp_path: Path) -> None:
-    session_id = store.add(make_session())
+    session_id = keep_session(store, make_session())
     other = SessionStore(tmp_path / "root", hours=1, gigabytes=1)
     assert_alike(other.get(session_id), make_session())
     other.drop(session_id)
@@ -180,17 +167,17 @@ def test_what_nobody_finished_writing_is_swept_when_it_is_old(store: SessionStor
 
 def test_a_root_of_its_own_goes_with_the_store_and_a_given_one_stays(store: SessionStore, tmp_path: Path) -> None:
     own = SessionStore(hours=1, gigabytes=1)
-    root = own.export(own.add(make_session())).parent
+    root = own.export(keep_session(own, make_session())).parent
     own.close()
     assert not root.exists()
-    store.add(make_session())
+    keep_session(store, make_session())
     store.close()
     assert len(list((tmp_path / "root").iterdir())) == 1
 
 
 def test_a_forgotten_store_takes_its_own_root_along() -> None:
     own = SessionStore(hours=1, gigabytes=1)
-    root = own.export(own.add(make_session())).parent
+    root = own.export(keep_session(own, make_session())).parent
     del own
     gc.collect()
     assert not root.exists()
@@ -201,7 +188,7 @@ def test_the_owners_settings_hold_and_a_sweeper_works_until_the_store_closes(mon
     before = set(threading.enumerate())
     store = SessionStore.for_settings(Settings(session_hours=0.5, sessions_gb=2))
     (sweeper,) = set(threading.enumerate()) - before
-    session_id = store.add(make_session())
+    session_id = keep_session(store, make_session())
     root = store.export(session_id).parent
     age(root, session_id, 1900)
     deadline = time.monotonic() + 10
@@ -222,7 +209,7 @@ def test_many_threads_at_once_lose_and_mix_nothing(tmp_path: Path) -> None:
         try:
             for turn in range(5):
                 mine = sessions[(number + turn) % 3]
-                session_id = store.add(mine)
+                session_id = keep_session(store, mine)
                 assert_alike(store.get(session_id), mine)
                 store.sweep()
                 store.export(session_id)
