@@ -15,10 +15,10 @@ from cli import ask, make_request
 from inference.catalog import find_adapters
 from inference.in_process import InProcessEngine
 from inference.protocol import Progress
-from inference.remote import RemoteEngine
+from inference.remote import Piece, RemoteEngine, serve_run
 from inference.settings import PREFIX, read_settings
 from inference.trace.request import Request
-from inference.trace.session import AdapterFacts, Session
+from inference.trace.session import AdapterFacts
 
 HERE = Path(__file__).parent
 HOUR_S = 3600
@@ -63,11 +63,11 @@ class Model:
         self.engine.warm_up()
 
     @modal.method()
-    def run(self, request: Request) -> Generator[Progress | Session, None, None]:
-        yield from self.engine.run(request)
+    def run(self, request: Request) -> Generator[Progress | Piece, None, None]:
+        yield from serve_run(self.engine, request)
 
 
-def run_remotely(request: Request) -> Generator[Progress | Session, None, None]:
+def run_remotely(request: Request) -> Generator[Progress | Piece, None, None]:
     """The GPU class's answer to a request."""
     yield from Model().run.remote_gen(request)
 

@@ -58,8 +58,8 @@ class InProcessEngine:
         """Begins to load the model, in the background; a failure is logged here and told by the next run."""
         self._start()
 
-    def run(self, request: Request) -> Generator[Progress | Session, None, None]:
-        """Progress, then exactly one Session; closing the iterator stops the work within one token.
+    def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
+        """Progress, then one Session, written to `folder`; closing the iterator stops the work within one token.
 
         Raises:
             VisualizerError: what was asked cannot be done; the next question may be asked all the same.
@@ -69,7 +69,7 @@ class InProcessEngine:
         while not loading.done():
             yield Progress("loading")
             wait([loading], timeout=POLL_S)
-        yield from loading.result().run(request)
+        yield from loading.result().run(request, folder)
 
     def _loaded(self) -> "ModelEngine | None":
         loading = self._loading

@@ -1,22 +1,56 @@
-"""The same engine in another process; it is given what to call, and knows neither Modal nor a network."""
+"""The same engine in another process, and what that process sends; knows neither Modal nor a network.
 
-from collections.abc import Callable, Generator
+The far side writes the session into a folder of its own and sends its files in pieces; the near side writes them into
+the caller's folder. So neither holds a session's rows in memory, however many there are.
+"""
 
-from inference.protocol import Progress
+import os
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.errors import SessionError
+from inference.protocol import Engine, Progress
+from inference.trace.arrays import telling_of_disk
+from inference.trace.files import FILE_NAMES, JSON_NAME, PARTIAL, load_session
 from inference.trace.request import Request
 from inference.trace.session import AdapterFacts, ModelFacts, Session
+
+PIECE_BYTES = 8 * 2**20
+
+_JSON_ARRIVING = f"{PARTIAL}{JSON_NAME}"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The next bytes of one file of a session, at most `PIECE_BYTES`; all pieces of a file come in one go."""
+
+    name: str
+    data: bytes
+
+
+def serve_run(engine: Engine, request: Request) -> Generator[Progress | Piece, None, None]:
+    """What `engine` tells of its progress, then the session's files, `session.json` last; nothing of it stays here."""
+    with tempfile.TemporaryDirectory(prefix="lora-attention-run-") as room:
+        with closing(engine.run(request, Path(room))) as steps:
+            for step in steps:
+                if isinstance(step, Progress):
+                    yield step
+        yield from _pieces(Path(room))
 
 
 class RemoteEngine:
     """An `Engine` whose work is done elsewhere.
 
-    `run` is called with the request and yields what the other side's engine yields; closing its generator must end
-    the work there. Errors of `inference.errors` are expected to cross as what they were.
+    `run` is called with the request and yields what `serve_run` yields on the other side; closing its generator must
+    end the work there. Errors of `inference.errors` are expected to cross as what they were.
     """
 
     def __init__(
         self,
-        run: Callable[[Request], Generator[Progress | Session, None, None]],
+        run: Callable[[Request], Generator[Progress | Piece, None, None]],
         adapters: Callable[[], tuple[AdapterFacts, ...]],
         *,
         model_name: str,
@@ -34,13 +68,75 @@ class RemoteEngine:
         """What the given callable finds, asked anew each time."""
         return self._adapters()
 
-    def run(self, request: Request) -> Generator[Progress | Session, None, None]:
-        """Hands on what the other side yields, and remembers the model's facts."""
-        steps = self._run(request)
-        try:
-            for step in steps:
-                if isinstance(step, Session):
-                    self._facts = step.model
-                yield step
-        finally:
-            steps.close()
+    def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
+        """Hands on the other side's progress, then the session that it sent, and remembers the model's facts.
+
+        Raises:
+            VisualizerError: what the other side raised; a SessionError where its session did not arrive whole.
+        """
+        arrivals = _Arrivals(folder)
+        with closing(self._run(request)) as steps:
+            for step in _told(steps):
+                if isinstance(step, Progress):
+                    yield step
+                else:
+                    arrivals.put(step)
+        arrivals.finish()
+        session = load_session(folder)
+        self._facts = session.model
+        yield session
+
+
+class _Arrivals:
+    """Writes pieces into a folder, which holds no session that opens before `finish`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: list[str] = []
+
+    def put(self, piece: Piece) -> None:
+        """Adds a piece to its file.
+
+        Raises:
+            SessionError: it is none of a session, comes out of turn, or finds no room on the disk.
+        """
+        if not FILE_NAMES.fullmatch(piece.name) or len(piece.data) > PIECE_BYTES:
+            raise _not_whole("something else")
+        if piece.name not in self._names[-1:]:
+            if piece.name in self._names:
+                raise _not_whole(f"{piece.name} twice")
+            self._names.append(piece.name)
+        path = self._folder / (_JSON_ARRIVING if piece.name == JSON_NAME else piece.name)
+        with telling_of_disk(), path.open("ab") as file:
+            file.write(piece.data)
+
+    def finish(self) -> None:
+        """Lets the session open, now that all of it is there.
+
+        Raises:
+            SessionError: `session.json` did not come, or did not come last.
+        """
+        if self._names[-1:] != [JSON_NAME]:
+            raise _not_whole("only a part of it")
+        os.rename(self._folder / _JSON_ARRIVING, self._folder / JSON_NAME)
+
+
+def _told(steps: Generator[Progress | Piece, None, None]) -> Iterator[Progress | Piece]:
+    """The steps; a connection that breaks becomes a sentence."""
+    try:
+        yield from steps
+    except (ConnectionError, EOFError, TimeoutError) as error:
+        raise _not_whole("a connection that ended") from error
+
+
+def _pieces(folder: Path) -> Iterator[Piece]:
+    """All files of a saved session, piece by piece; the one without which it does not open comes last."""
+    names = sorted(path.name for path in folder.iterdir() if FILE_NAMES.fullmatch(path.name))
+    for name in sorted(names, key=lambda name: name == JSON_NAME):
+        with (folder / name).open("rb") as file:
+            while data := file.read(PIECE_BYTES):
+                yield Piece(name, data)
+
+
+def _not_whole(arrived: str) -> SessionError:
+    return SessionError("the whole session from the model's machine", arrived, "ask the question again")

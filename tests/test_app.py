@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import app
 from inference.intake import read_picture
 from inference.protocol import Progress
+from inference.remote import Piece, RemoteEngine, serve_run
 from inference.trace.request import Request
 from inference.trace.session import Session
 from tests.fakes import FakeEngine
@@ -40,19 +42,27 @@ def test_the_web_function_takes_many_inputs_for_hours_on_no_gpu() -> None:
     assert info.gpus == []
 
 
-def test_the_class_answers_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_class_answers_in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("LORA_ATTENTION_MODEL", raising=False)
     picture = read_picture(PICTURE, name="mark.png", megapixels=1)
     with pytest.warns(UserWarning, match="executing locally"):  # modal tells that volumes are not mounted here
         steps = list(app.Model().run.local(Request("What color is the circle?", (picture,))))
-    assert isinstance(steps[-1], Session)
-    assert {type(step) for step in steps[:-1]} == {Progress}
-    assert steps[-1].runs[0].answer
+    pieces = [step for step in steps if isinstance(step, Piece)]
+    assert {type(step) for step in steps[: -len(pieces)]} == {Progress}
+    assert pieces[-1].name == "session.json"
+    near = RemoteEngine(lambda request: iter_pieces(pieces), lambda: (), model_name="elsewhere")
+    (session,) = near.run(Request("What?"), tmp_path)
+    assert isinstance(session, Session)
+    assert session.runs[0].answer
+
+
+def iter_pieces(pieces: list[Piece]) -> Generator[Progress | Piece, None, None]:
+    yield from pieces
 
 
 def test_the_entrypoint_asks_once_and_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake = FakeEngine()
-    monkeypatch.setattr(app, "run_remotely", fake.run)
+    monkeypatch.setattr(app, "run_remotely", lambda request: serve_run(fake, request))
     app.main(image=str(PICTURE), question="What?", adapter="shortcut,other@0.5", out=str(tmp_path))
     assert [variant.label for variant in fake.requests[0].variants] == ["base", "shortcut", "other@0.5"]
     assert (tmp_path / "summary.json").is_file()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -12,16 +13,25 @@ from inference.in_process import InProcessEngine
 from inference.mini import ADAPTERS_DIR
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
+from inference.trace.files import load_session
 from inference.trace.request import Generation, Request, Variant, parse_variant
 from inference.trace.session import Session
 from tests.fakes import make_picture
+from tests.inference.trace.alike import assert_alike
 
+Steps = list[Progress | Session]
 SHORT = Generation(max_new_tokens=3)
 
 
 def make_request(*labels: str) -> Request:
     variants = tuple(map(parse_variant, labels)) or (Variant(),)
     return Request("What shape is the red object?", (make_picture(),), variants, generation=SHORT)
+
+
+def run(engine: InProcessEngine, request: Request) -> Steps:
+    """All steps of a run; the session's arrays stay mapped though their folder goes."""
+    with tempfile.TemporaryDirectory() as folder:
+        return list(engine.run(request, Path(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +53,11 @@ def test_making_the_engine_imports_no_library_of_models() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_miniature_answers_with_its_own_adapters(engine: InProcessEngine) -> None:
+def test_the_miniature_answers_with_its_own_adapters(engine: InProcessEngine, tmp_path: Path) -> None:
     typed: Engine = engine
-    *steps, session = typed.run(make_request("base", "shortcut", "other@0.5"))
+    *steps, session = typed.run(make_request("base", "shortcut", "other@0.5"), tmp_path)
     assert isinstance(session, Session)
+    assert_alike(load_session(tmp_path), session)
     assert steps[0] == Progress("loading")
     assert [run.variant.label for run in session.runs] == ["base", "shortcut", "other@0.5"]
     assert session.model == engine.facts()
@@ -56,26 +67,26 @@ def test_the_miniature_answers_with_its_own_adapters(engine: InProcessEngine) ->
 
 
 def test_built_in_adapters_have_no_problem(engine: InProcessEngine) -> None:
-    list(engine.run(make_request()))
+    run(engine, make_request())
     assert {facts.name for facts in engine.adapters()} >= {"shortcut", "other"}
     assert not any(facts.problems for facts in engine.adapters())
 
 
 def test_a_loaded_engine_tells_no_loading(engine: InProcessEngine) -> None:
-    list(engine.run(make_request()))
-    assert not any(isinstance(step, Progress) and step.stage == "loading" for step in engine.run(make_request()))
+    run(engine, make_request())
+    assert not any(isinstance(step, Progress) and step.stage == "loading" for step in run(engine, make_request()))
 
 
 def test_a_bad_request_is_refused_before_anything_is_loaded() -> None:
     idle = InProcessEngine(Settings())
     with pytest.raises(QuestionError, match="Expected a question"):
-        list(idle.run(Request(" ")))
+        run(idle, Request(" "))
     assert idle._loading is None
 
 
 def test_unknown_adapters_are_told_with_those_there_are(engine: InProcessEngine) -> None:
     with pytest.raises(AdapterError, match=r"Expected an adapter among .*other, .*shortcut, got 'nobody'"):
-        list(engine.run(make_request("nobody")))
+        run(engine, make_request("nobody"))
 
 
 def test_a_folder_of_its_own_is_an_adapter_too() -> None:
@@ -97,12 +108,12 @@ def test_a_model_that_cannot_be_loaded_is_told_each_time_and_tried_anew(tmp_path
     engine = InProcessEngine(Settings(model=str(tmp_path)))
     for _ in range(2):
         with pytest.raises(ModelError, match=r"a model folder with a config.json"):
-            list(engine.run(make_request()))
+            run(engine, make_request())
     assert engine.facts() is None
     assert engine.adapters() == ()
 
 
-def test_loading_can_be_left_and_happens_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_can_be_left_and_happens_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     gate, loads = threading.Event(), []
 
     def slow(self: InProcessEngine) -> object:
@@ -114,7 +125,7 @@ def test_loading_can_be_left_and_happens_once(monkeypatch: pytest.MonkeyPatch) -
     engine = InProcessEngine(Settings())
     engine.warm_up()
     engine.warm_up()
-    first, second = engine.run(make_request()), engine.run(make_request())
+    first, second = (engine.run(make_request(), tmp_path / name) for name in ("first", "second"))
     assert next(first) == next(second) == Progress("loading")
     assert next(first) == Progress("loading")
     first.close()
@@ -125,12 +136,12 @@ def test_loading_can_be_left_and_happens_once(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_two_visitors_at_once_get_their_own_variant(engine: InProcessEngine) -> None:
-    alone = {label: list(engine.run(make_request(label)))[-1] for label in ("base", "shortcut")}
+    alone = {label: run(engine, make_request(label))[-1] for label in ("base", "shortcut")}
     found: dict[str, list[object]] = {label: [] for label in alone}
 
     def ask(label: str) -> None:
         for _ in range(5):
-            found[label].append(list(engine.run(make_request(label)))[-1])
+            found[label].append(run(engine, make_request(label))[-1])
 
     threads = [threading.Thread(target=ask, args=(label,)) for label in alone]
     for thread in threads:

@@ -1,40 +1,191 @@
-"""The remote engine hands everything on, in both directions, and closes what it opened."""
+"""What one process sends another: progress, then a session in small pieces; what arrives broken never opens."""
 
 import pickle
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from inference.errors import AdapterError
+from inference import remote as remote_module
+from inference.errors import AdapterError, SessionError
 from inference.protocol import Progress
-from inference.remote import RemoteEngine
+from inference.remote import PIECE_BYTES, Piece, RemoteEngine, serve_run
+from inference.trace.arrays import mapped_file
+from inference.trace.files import FILE_NAMES, JSON_NAME, load_session
+from inference.trace.request import Request
 from inference.trace.session import Session
 from tests.fakes import FakeEngine, make_session
+from tests.inference.trace.alike import assert_alike
+
+ASKED = make_session().request
+Spoil = Callable[[list[Piece]], Iterable[Piece]]
 
 
-def make_remote(fake: FakeEngine) -> RemoteEngine:
-    return RemoteEngine(fake.run, fake.adapters, model_name="elsewhere")
+def make_remote(fake: FakeEngine, spoil: Spoil = iter) -> RemoteEngine:
+    """An engine behind a wire that may spoil the pieces."""
+
+    def run(request: Request) -> Generator[Progress | Piece, None, None]:
+        pieces = []
+        for step in serve_run(fake, request):
+            if isinstance(step, Progress):
+                yield step
+            else:
+                pieces.append(step)
+        yield from spoil(pieces)
+
+    return RemoteEngine(run, fake.adapters, model_name="elsewhere")
 
 
-def test_steps_arrive_in_order_and_facts_are_known_after_the_session() -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "folder"
+    made.mkdir()
+    return made
+
+
+def test_the_session_arrives_as_it_was_and_lies_in_the_callers_folder(folder: Path) -> None:
     remote = make_remote(FakeEngine(steps=2))
     assert remote.facts() is None
-    steps = list(remote.run(make_session().request))
-    assert [type(step) for step in steps] == [Progress, Progress, Session]
+    *steps, session = remote.run(ASKED, folder)
+    assert {type(step) for step in steps} == {Progress}
+    assert isinstance(session, Session)
+    assert_alike(session, make_session())
+    assert mapped_file(session.runs[0].trace.rows) == folder / "rows-0.npy"
+    assert all(FILE_NAMES.fullmatch(path.name) for path in folder.iterdir())
     facts = remote.facts()
     assert facts is not None
     assert facts.name == "fake model"
 
 
-def test_closing_early_closes_the_other_side() -> None:
+def test_pieces_are_small_and_the_files_that_they_make_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_module, "PIECE_BYTES", 1000)
+    written: dict[str, bytes] = {}
+    sent: list[str] = []
+    seen = FakeEngine()
+    for step in serve_run(seen, ASKED):
+        if isinstance(step, Piece):
+            assert 0 < len(step.data) <= 1000
+            written[step.name] = written.get(step.name, b"") + step.data
+            sent.append(step.name)
+    assert sent[-1] == JSON_NAME
+    assert sent.index(JSON_NAME) == len(sent) - sent.count(JSON_NAME)
+    assert sent.count("rows-0.npy") > 2
+    assert len(written["rows-0.npy"]) == 128 + make_session().runs[0].trace.rows.nbytes
+
+
+def test_memory_does_not_grow_with_the_session(folder: Path) -> None:
+    size = 10 * PIECE_BYTES
+
+    class Large(FakeEngine):
+        def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
+            with (folder / "rows-99.npy").open("wb") as file:
+                file.truncate(size)
+            yield from super().run(request, folder)
+
+    remote = RemoteEngine(lambda request: serve_run(Large(), request), lambda: (), model_name="elsewhere")
+    tracemalloc.start()
+    try:
+        list(remote.run(ASKED, folder))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (folder / "rows-99.npy").stat().st_size == size
+    assert peak < 3 * PIECE_BYTES
+
+
+def test_the_other_side_keeps_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    list(make_remote(FakeEngine()).run(ASKED, folder))
+    steps = serve_run(FakeEngine(), ASKED)
+    while isinstance(next(steps), Progress):
+        pass
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1
+    steps.close()
+    with pytest.raises(AdapterError):
+        list(serve_run(FakeEngine(error=AdapterError("a", "b", "c")), ASKED))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_closing_early_closes_the_other_side(folder: Path) -> None:
     fake = FakeEngine(steps=100)
-    steps = make_remote(fake).run(make_session().request)
+    steps = make_remote(fake).run(ASKED, folder)
     next(steps)
     assert not fake.closed.is_set()
     steps.close()
     assert fake.closed.is_set()
 
 
-def test_an_error_crosses_as_what_it_was() -> None:
+def test_an_error_crosses_as_what_it_was(folder: Path) -> None:
     error = pickle.loads(pickle.dumps(AdapterError("an adapter", "nothing", "name one")))
     with pytest.raises(AdapterError, match="Expected an adapter, got nothing: name one"):
-        list(make_remote(FakeEngine(error=error)).run(make_session().request))
+        list(make_remote(FakeEngine(error=error)).run(ASKED, folder))
+
+
+def renamed(name: str) -> Spoil:
+    return lambda pieces: [replace(pieces[0], name=name), *pieces[1:]]
+
+
+def cut_connection(pieces: list[Piece]) -> Iterator[Piece]:
+    yield from pieces[:2]
+    raise ConnectionResetError
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (renamed("../outside.npy"), "something else"),
+        (renamed("/etc/passwd"), "something else"),
+        (renamed("rows.pkl"), "something else"),
+        (renamed("../session.json"), "something else"),
+        (lambda pieces: [replace(pieces[0], data=bytes(PIECE_BYTES + 1)), *pieces[1:]], "something else"),
+        (lambda pieces: [*pieces, pieces[0]], "-0.npy twice"),
+        (lambda pieces: [pieces[-1], *pieces[:-1]], "only a part of it"),
+        (lambda pieces: pieces[:-1], "only a part of it"),
+        (lambda pieces: [], "only a part of it"),
+        (cut_connection, "a connection that ended"),
+    ],
+)
+def test_what_is_no_whole_session_is_one_sentence_and_does_not_open(
+    folder: Path, tmp_path: Path, spoil: Spoil, says: str
+) -> None:
+    with pytest.raises(SessionError, match=f"the whole session from the model's machine, got .*{says}: ask"):
+        list(make_remote(FakeEngine(), spoil).run(ASKED, folder))
+    with pytest.raises(SessionError):
+        load_session(folder)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda pieces: pieces[1:],
+        lambda pieces: [replace(pieces[0], data=pieces[0].data[:-7]), *pieces[1:]],
+        lambda pieces: [*pieces[:-1], replace(pieces[-1], data=pieces[-1].data[:-7])],
+    ],
+    ids=["a file is missing", "an array is cut", "the words are cut"],
+)
+def test_damage_on_the_way_is_told_as_damage(folder: Path, spoil: Spoil) -> None:
+    with pytest.raises(SessionError, match="a session saved by this program"):
+        list(make_remote(FakeEngine(), spoil).run(ASKED, folder))
+    with pytest.raises(SessionError):
+        load_session(folder)
+
+
+def test_a_full_disk_is_one_sentence_and_nothing_opens(folder: Path) -> None:
+    (folder / "rows-1.npy").symlink_to("/dev/full")
+    with pytest.raises(SessionError, match="room on the disk for the attention rows, got no space left on device"):
+        list(make_remote(FakeEngine()).run(ASKED, folder))
+    with pytest.raises(SessionError):
+        load_session(folder)
+
+
+def test_numbers_are_those_that_were_sent(folder: Path) -> None:
+    *_, session = make_remote(FakeEngine()).run(ASKED, folder)
+    assert isinstance(session, Session)
+    rows = np.load(folder / "rows-1.npy")
+    np.testing.assert_array_equal(rows, make_session().runs[1].trace.rows)
