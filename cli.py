@@ -5,21 +5,22 @@ Knows which engine to build and how a person types; all work is done in the room
 
 import logging
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from inference.catalog import find_adapters
-from inference.errors import AdapterError, SettingsError, VisualizerError
+from inference.errors import AdapterError, VisualizerError
 from inference.in_process import InProcessEngine
 from inference.intake import read_picture
 from inference.protocol import Engine, Progress
 from inference.settings import Settings, read_settings
-from inference.trace.request import BASE, BASE_LABEL, Generation, Request, parse_variant
+from inference.trace.request import BASE, BASE_LABEL, Generation, Request, parse_keep, parse_variant
 from inference.trace.session import AdapterFacts, Session
 from viz import weight_results
-from viz.results import write_results
+from viz.results import SESSION, results_folder, write_results
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,8 +77,21 @@ def run(
     max_pixels: Annotated[int | None, typer.Option(help="Largest area of the resized picture.")] = None,
     force: Annotated[str | None, typer.Option(help="An answer that every variant is made to give.")] = None,
     expect: Annotated[str | None, typer.Option(help="An answer whose log-probability is told.")] = None,
+    keep: Annotated[
+        str, typer.Option(help="Tokens whose attention is kept: some of question, answer, thinking, prompt.")
+    ] = "question,answer",
+    layers: Annotated[str, typer.Option(help="Layers whose single heads are kept, such as 0-5,20.")] = "all",
+    heads: Annotated[str, typer.Option(help="Heads that are kept one by one, such as 0-5,20.")] = "all",
+    keys: Annotated[str, typer.Option(help="What they look at: all tokens, or those of the pictures alone.")] = "all",
+    numbers: Annotated[str, typer.Option(help="How shares are stored: float16 or float32.")] = "float16",
+    compare_eager: Annotated[
+        bool, typer.Option("--compare-eager", help="Run again with eager attention and tell the largest difference.")
+    ] = False,
 ) -> None:
-    """Ask one question about one picture, of the base model and of each adapter."""
+    """Ask one question about one picture, of the base model and of each adapter.
+
+    Means over heads and over layers, and what went to pictures, question and the rest, are always kept of all of them.
+    """
     settings = with_options(read_settings(), model=model)
     names, folders = split_adapters(adapter or [])
     request = make_request(
@@ -89,6 +103,8 @@ def run(
         forced_answer=force,
         expected_answer=expect,
         max_pixels=max_pixels,
+        keep=parse_keep(keep.replace(" ", "").split(","), layers=layers, heads=heads, keys=keys, numbers=numbers),
+        compare_eager=compare_eager,
     )
     ask(InProcessEngine(settings, folders=folders), request, out)
 
@@ -161,26 +177,41 @@ def make_request(image: Path, question: str, names: list[str], settings: Setting
     return Request(question, (picture,), variants, **fields)  # type: ignore[arg-type]
 
 
-def ask(engine: Engine, request: Request, out: Path) -> Session:
-    """Runs the request, tells its progress on stderr, and writes session, pictures and summary to `out`."""
-    if out.is_file():
-        raise SettingsError("a folder to write to", f"the file {out}", "name another with --out")
-    for step in engine.run(request):
-        if isinstance(step, Progress):
-            typer.echo(tell(step), err=True)
-        else:
-            session = step
-    for path in write_results(session, out):
-        typer.echo(f"wrote {path}", err=True)
+def ask(engine: Engine, request: Request, out: Path) -> None:
+    """Runs the request, tells its progress on stderr, and writes session, pictures and summary to `out`.
+
+    What is cancelled, or goes wrong, leaves `out` as it was.
+    """
+    with results_folder(out) as folder:
+        session = run_engine(engine, request, folder / SESSION)
+        names = write_results(session, folder)
+    for name in (SESSION, *names):
+        typer.echo(f"wrote {out / name}", err=True)
     for run_ in session.runs:
         typer.echo(f"{run_.variant.label}: {run_.answer}")
-    return session
+        if run_.eager_error is not None:
+            typer.echo(f"{run_.variant.label}: at most {run_.eager_error:.1e} from eager attention", err=True)
+
+
+def run_engine(engine: Engine, request: Request, folder: Path) -> Session:
+    """The session, which now lies in the new folder; its progress is told on stderr."""
+    folder.mkdir()
+    with closing(engine.run(request, folder)) as steps:
+        for step in steps:
+            if isinstance(step, Session):
+                return step
+            typer.echo(tell(step), err=True)
+    raise RuntimeError("the engine ended without a session")
 
 
 def tell(step: Progress) -> str:
-    """One line of progress: `shortcut: tokens 3 of at most 64`."""
-    count = f" {step.done} of at most {step.total}" if step.total else ""
-    return f"{step.variant + ': ' if step.variant else ''}{step.stage}{count}"
+    """One line of progress: `shortcut: tokens 3 of at most 64`, or the sentence of what will be kept."""
+    if step.stage == "size":
+        return step.text
+    names = {"rows": "rows, layer", "check": "eager attention, to compare"}
+    most = "at most " if step.stage == "tokens" else ""
+    count = f" {step.done} of {most}{step.total}" if step.done else ""
+    return f"{step.variant + ': ' if step.variant else ''}{names.get(step.stage, step.stage)}{count}"
 
 
 @app.command(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from inference.errors import AdapterError, ModelError, PictureError, SettingsErr
 from inference.mini import ADAPTERS_DIR
 from inference.trace.files import load_session
 from inference.trace.session import AdapterFacts
+from tests.fakes import FakeEngine, make_session
 
 RUNNER = CliRunner()
 PICTURE = Path(__file__).parents[1] / "examples" / "pictures" / "mark.png"
@@ -37,7 +39,10 @@ def test_run_writes_session_pictures_and_timings(tmp_path: Path) -> None:
         "map-1-shortcut.png",
         "map-2-other@0.5.png",
     ]
-    assert "tokens 1 of at most 64" in done.stderr
+    told = done.stderr.splitlines()
+    sizes = [index for index, line in enumerate(told) if line.startswith("Up to 3 variants x ")]
+    assert len(sizes) == 1 and sizes[0] < told.index("base: tokens 1 of at most 64")
+    assert "eager" not in done.stderr
     assert done.stdout.splitlines() == [f"{run.variant.label}: {run.answer}" for run in session.runs]
 
 
@@ -51,6 +56,67 @@ def test_an_adapter_is_named_by_its_folder_and_a_scale(tmp_path: Path) -> None:
     assert (at_zero.trace.rows == base.trace.rows).all()
 
 
+def test_what_to_keep_is_kept_and_the_largest_difference_is_told(tmp_path: Path) -> None:
+    words = ["--keep", "answer", "--layers", "1-2", "--heads", "3", "--keys", "pictures", "--numbers", "float32"]
+    done = RUNNER.invoke(cli.app, ["run", str(PICTURE), QUESTION, "--out", str(tmp_path), *words, "--compare-eager"])
+    assert done.exit_code == 0, done.output
+    (run,) = load_session(tmp_path / "session").runs
+    assert {token.part for token in run.trace.tokens} == {"answer"}
+    assert run.trace.rows.shape[1:] == (2, 1, 36)
+    assert run.trace.rows.dtype == "float32"
+    (told,) = [line for line in done.stderr.splitlines() if "from eager attention" in line]
+    assert told == f"base: at most {run.eager_error:.1e} from eager attention"
+
+
+@pytest.mark.parametrize("error", [AdapterError("an adapter", "none", "name one"), KeyboardInterrupt()])
+def test_what_fails_or_is_cancelled_leaves_the_folder_as_it_was(
+    tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    out, request = tmp_path / "new" / "out", make_session().request
+    for place in ("inference.trace.files.os.replace", "viz.results.figure_file"):
+        monkeypatch.setattr(place, fail)
+        with pytest.raises(type(error)):
+            cli.ask(FakeEngine(), request, out)
+        assert not out.exists()
+        monkeypatch.undo()
+    cli.ask(FakeEngine(), request, out)
+    before = contents(out)
+    monkeypatch.setattr("viz.results.figure_file", fail)
+    with pytest.raises(type(error)):
+        cli.ask(FakeEngine(), replace(request, question="Another?"), out)
+    assert contents(out) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_earlier_answer_is_replaced_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    request = make_session().request
+    for question in ("First?", "Second?"):
+        cli.ask(FakeEngine(), replace(request, question=question), tmp_path)
+    assert load_session(tmp_path / "session").request.question == "Second?"
+    assert "Second?" in (tmp_path / "summary.json").read_text(encoding="utf-8")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_folder_of_somebody_elses_is_not_written_over(tmp_path: Path) -> None:
+    engine, request = FakeEngine(), make_session().request
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "session").mkdir()
+    (tmp_path / "session" / "letter.txt").write_text("mine")
+    for out in (tmp_path, tmp_path / "file"):
+        with pytest.raises(SettingsError, match="name another with --out"):
+            cli.ask(engine, request, out)
+    assert engine.requests == []
+    assert (tmp_path / "session" / "letter.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("words", "error", "says"),
     [
@@ -60,6 +126,12 @@ def test_an_adapter_is_named_by_its_folder_and_a_scale(tmp_path: Path) -> None:
         (["--adapter", "shortcut@1e9"], SettingsError, "between -4 and 4"),
         (["--max-new-tokens", "100000"], SettingsError, "between 1 and 512"),
         (["--model", "no/such/folder"], ModelError, "no/such/folder"),
+        (["--keep", ""], SettingsError, "got ''"),
+        (["--keep", "answer,words"], SettingsError, "got 'words'"),
+        (["--layers", "5-2"], SettingsError, "layers as numbers from 0"),
+        (["--heads", "0-99"], SettingsError, "from 0 to 3"),
+        (["--keys", "picture"], SettingsError, "keys of all, pictures"),
+        (["--numbers", "float8"], SettingsError, "numbers of float16, float32"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(
