@@ -47,16 +47,20 @@ class Endpoints:
         timings) and the session as a file, which opens again on the page. A job yields its progress before.
         image: a PNG, JPEG, WebP, GIF, BMP or TIFF file. question: what to ask. variants: labels such as "base",
         "other", "other@0.5" or "one+two"; /adapters lists the names. settings: answer_tokens, sample, temperature,
-        top_p, seed, system_prompt, forced_answer, expected_answer, keep_thinking, keep_prompt, min_pixels,
-        max_pixels; all may be left out.
+        top_p, seed, system_prompt, forced_answer, expected_answer, min_pixels, max_pixels, and what is kept:
+        keep_tokens (a list of "question", "answer", "thinking", "prompt"), keep_layers and keep_heads (such as
+        "0-5,20"; left out, all), keep_keys ("all" or "pictures"), keep_numbers ("float16" or "float32"),
+        compare_eager (true: tell the largest difference from eager attention). All may be left out.
         """
         asked = self._request(image, question, variants, settings)
-        with closing(self.engine.run(asked)) as steps:
+        with self.shelf.writing() as writing, closing(self.engine.run(asked, writing.folder)) as steps:
             for step in steps:
-                if isinstance(step, Progress):
-                    yield _told(step), None
-                else:
-                    yield self._finish(step)
+                if isinstance(step, Session):
+                    yield self._finish(writing.keep())
+                    continue
+                if step.stage == "size":
+                    writing.reserve(step.total)
+                yield _told(step), None
 
     def map(
         self,
@@ -99,9 +103,9 @@ class Endpoints:
             raise SettingsError(f"settings of {', '.join(NAMES)}", unknown[0][:40], "leave the others out")
         return forms.Form(image, question, _variants(variants), **given).request(self.settings)
 
-    def _finish(self, session: Session) -> tuple[dict[str, Any], str]:
-        session_id = self.shelf.add(session)
-        return {"session": session_id} | summarise(session), str(self.shelf.export(session_id))
+    def _finish(self, session_id: str) -> tuple[dict[str, Any], str]:
+        summary = {"session": session_id} | summarise(self.shelf.get(session_id))
+        return summary, str(self.shelf.export(session_id))
 
     def _file(self, png: bytes) -> str:
         """A file with these bytes for Gradio to copy into its cache; those written before are copied by now."""
@@ -169,4 +173,4 @@ def _variants(variants: Any) -> tuple[Variant, ...]:
 
 
 def _told(progress: Progress) -> dict[str, Any]:
-    return {"progress": forms.working(progress)["text"]}
+    return {"progress": progress.text if progress.stage == "size" else forms.working(progress)["text"]}

@@ -5,7 +5,7 @@ engine's own check of the request.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from inference.errors import PictureError, QuestionError, SettingsError
 from inference.intake import read_picture
 from inference.protocol import AdapterFacts, Progress
 from inference.settings import Settings
-from inference.trace.request import BASE, AdapterAt, Generation, Keep, Picture, Request, Variant
+from inference.trace.request import BASE, AdapterAt, Generation, Picture, Request, Variant, parse_keep
+from inference.trace.session import Session
+from inference.trace.size import format_bytes
 
 SHOWN_FIRST = ("other", "shortcut")
 """Adapters ticked when the page opens, where they are there; else the first two that can be used."""
@@ -35,10 +37,14 @@ class Form:
     system_prompt: Any = ""
     forced_answer: Any = ""
     expected_answer: Any = ""
-    keep_thinking: Any = False
-    keep_prompt: Any = False
     min_pixels: Any = None
     max_pixels: Any = None
+    keep_tokens: Any = ("question", "answer")
+    keep_layers: Any = ""
+    keep_heads: Any = ""
+    keep_keys: Any = "all"
+    keep_numbers: Any = "float16"
+    compare_eager: Any = False
 
     def request(self, settings: Settings) -> Request:
         """The request that was filled in.
@@ -58,9 +64,14 @@ class Form:
                 top_p=_number("top p", self.top_p),
                 seed=_whole("seed", self.seed),
             ),
-            keep=Keep(
-                thinking=_switch("keep thinking", self.keep_thinking), prompt=_switch("keep prompt", self.keep_prompt)
+            keep=parse_keep(
+                _words("tokens to keep", self.keep_tokens),
+                layers=_text("layers to keep", self.keep_layers),
+                heads=_text("heads to keep", self.keep_heads),
+                keys=_text("keys to keep", self.keep_keys),
+                numbers=_text("numbers to keep", self.keep_numbers),
             ),
+            compare_eager=_switch("comparing with eager attention", self.compare_eager),
             forced_answer=_text("words to force", self.forced_answer) or None,
             expected_answer=_text("the expected answer", self.expected_answer) or None,
             min_pixels=_area("smallest area", self.min_pixels),
@@ -121,24 +132,37 @@ def ticked(rows: Any, labels: Iterable[str]) -> Any:
     return [row | {"on": row["name"] in scales, "scale": scales.get(row["name"], row["scale"])} for row in rows]
 
 
-def working(progress: Progress) -> dict[str, Any]:
-    """The line under Ask while the model works."""
+def working(progress: Progress, keeps: str = "") -> dict[str, Any]:
+    """The lines under Ask while the model works; `keeps` says what will be kept, once that is known."""
     who = f"{progress.variant}: " if progress.variant else ""
     texts = {
         "waiting": "Waiting: another question is being answered.",
         "loading": "Loading the model.",
+        "size": "Setting aside room on the disk.",
         "picture": f"{who}reading the picture.",
         "tokens": f"{who}token {progress.done} of at most {progress.total}.",
         "rows": f"{who}collecting where it looked.",
+        "check": f"{who}running again with eager attention, to compare.",
     }
-    counted = progress.stage == "tokens"
+    counted = progress.stage in ("tokens", "rows")
     return {
         "kind": "work",
         "text": texts[progress.stage],
-        "so_far": progress.text,
+        "so_far": progress.text if progress.stage == "tokens" else "",
+        "keeps": keeps,
         "done": progress.done if counted else 0,
         "total": progress.total if counted else 0,
     }
+
+
+def kept(session: Session) -> str:
+    """What was kept of a session, and how far from eager attention it is if that was asked."""
+    traces = [run.trace for run in session.runs]
+    arrays = [(trace.rows, trace.layer_means, trace.head_means, trace.means, trace.sums) for trace in traces]
+    size = sum(array.nbytes for of_one in arrays for array in of_one)
+    errors = [run.eager_error for run in session.runs if run.eager_error is not None]
+    compared = f" It differs from eager attention by at most {max(errors):.1e}." if errors else ""
+    return f"{format_bytes(size)} kept on the disk.{compared}"
 
 
 def told(text: str, kind: str = "done") -> dict[str, Any]:
@@ -177,6 +201,12 @@ def _text(what: str, value: Any) -> str:
         return ""
     if not isinstance(value, str):
         raise QuestionError(f"text for {what}", type(value).__name__, "type it on the page")
+    return value
+
+
+def _words(what: str, value: Any) -> Sequence[str]:
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+        raise SettingsError(f"a list of {what}", repr(value)[:40], 'send for instance ["question", "answer"]')
     return value
 
 

@@ -123,8 +123,6 @@ def _settings(settings: Settings) -> tuple[Any, ...]:
         system_prompt = gr.Textbox(label="System prompt", lines=1, max_lines=4)
         forced = gr.Textbox(label="Words to force", info="Every variant says this instead of its own answer.")
         expected = gr.Textbox(label="Expected answer", info="Its log-probability is told for every variant.")
-        thinking = gr.Checkbox(False, label="Keep the tokens of its thinking")
-        prompt = gr.Checkbox(False, label="Keep all tokens of the prompt")
         with gr.Row():
             own = "0: the model's own."
             smallest = gr.Number(
@@ -133,8 +131,36 @@ def _settings(settings: Settings) -> tuple[Any, ...]:
             largest = gr.Number(
                 settings.max_pixels or 0, precision=0, label="Largest area (px)", info=own, min_width=120
             )
-    return (answer_tokens, sample, temperature, top_p, seed, system_prompt, forced, expected, thinking, prompt,
-            smallest, largest)  # fmt: skip
+        kept = _kept()
+    return (answer_tokens, sample, temperature, top_p, seed, system_prompt, forced, expected, smallest, largest, *kept)
+
+
+def _kept() -> tuple[Any, ...]:
+    # Layers and heads are texts: a number left empty would become 0 when the settings are opened.
+    with gr.Group(elem_id="lav-kept"):
+        gr.Markdown("**What is kept**", elem_id="lav-kept-title")
+        tokens = gr.CheckboxGroup(
+            [("Question", "question"), ("Answer", "answer"), ("Thinking", "thinking"), ("Whole prompt", "prompt")],
+            value=["question", "answer"],
+            label="Tokens",
+            info="Whose attention is kept.",
+        )
+        with gr.Row():
+            layers = gr.Textbox(label="Layers", placeholder="all", info="Such as 0-5,20.", min_width=120)
+            heads = gr.Textbox(label="Heads", placeholder="all", info="Means are of all.", min_width=120)
+        keys = gr.Radio(
+            [("All tokens", "all"), ("Pictures only", "pictures")],
+            value="all",
+            label="Keys",
+            info="What they may be seen to look at.",
+        )
+        numbers = gr.Radio(
+            ["float16", "float32"], value="float16", label="Numbers", info="float32 is exact and twice as large."
+        )
+        eager = gr.Checkbox(
+            False, label="Compare with eager attention", info="Runs once more and tells the largest difference."
+        )
+    return tokens, layers, heads, keys, numbers, eager
 
 
 def _swap() -> tuple[Any, Any]:

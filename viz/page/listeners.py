@@ -134,13 +134,17 @@ class Listeners:
 
     def _run(self, visitor: str, asked: Request) -> Generator[Outputs, None, str]:
         """Runs the engine, yields its progress, and returns the id of the stored session."""
-        with closing(self.engine.run(asked)) as steps:
+        keeps = ""
+        with self.shelf.writing() as writing, closing(self.engine.run(asked, writing.folder)) as steps:
             for step in steps:
                 if isinstance(step, Session):
-                    session_id = self.shelf.add(step)
+                    session_id = writing.keep()
                     self.visits.note(visitor, session_id)
                     return session_id
-                yield _outputs(status=forms.working(step), idle=False)
+                if step.stage == "size":
+                    writing.reserve(step.total)
+                    keeps = step.text
+                yield _outputs(status=forms.working(step, keeps), idle=False)
         raise RuntimeError("the engine ended without a session")
 
     def _guarded(self, steps: Generator[Outputs, None, None]) -> Generator[Outputs, None, None]:
@@ -156,7 +160,7 @@ class Listeners:
     def _done(self, asked: Request, session: Session) -> dict[str, Any]:
         seconds = sum(run.timings.adapter_s + run.timings.tokens_s + run.timings.rows_s for run in session.runs)
         count = len(session.runs)
-        words = f"{count} variant{'s' if count > 1 else ''} answered in {seconds:.1f} s; choose a token to see more."
+        words = f"{count} variant{'s' if count > 1 else ''} answered in {seconds:.1f} s; {forms.kept(session)}"
         return forms.told(f"{words} {ONLY_SHAPES}" if self.is_mini and not is_taught(asked.question) else words)
 
 

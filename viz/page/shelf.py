@@ -4,11 +4,12 @@ Also what the browser is told of a session: its id, its pictures and its answers
 """
 
 import secrets
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from inference.errors import SessionError
-from inference.store import SessionStore
+from inference.store import SessionStore, Writing
 from inference.trace.archive import pack_session
 from inference.trace.session import Session
 from viz.page.scratch import folder_of
@@ -35,9 +36,9 @@ class Shelf:
             return self._finished
         return self.store.get(session_id)
 
-    def add(self, session: Session) -> str:
-        """The id under which the session is kept now."""
-        return self.store.add(session)
+    def writing(self) -> AbstractContextManager[Writing]:
+        """A folder for a session that is being made; it goes at the end, unless it was kept."""
+        return self.store.writing()
 
     def open_file(self, upload: Any) -> str:
         """The id of a session that was uploaded as a file; `upload` is Gradio's dict, whose path it has checked.

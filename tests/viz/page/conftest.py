@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ class Served:
     store: SessionStore
     page: Any
     """The Blocks, to fill their queue."""
+    root: Path
+    """The store's folder."""
+
+    def files(self) -> set[str]:
+        """Names of the sessions that are kept, being written or being removed."""
+        return {path.name for path in self.root.iterdir()}
 
 
 def in_loop(build: Callable[[], Made]) -> Made:
@@ -66,7 +73,8 @@ def make_examples(folder: Path) -> Path:
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     engine, settings = ChoosyEngine(), Settings(upload_mb=2)
-    store = SessionStore(tmp_path_factory.mktemp("store"), hours=1, gigabytes=1)
+    root = tmp_path_factory.mktemp("store")
+    store = SessionStore(root, hours=1, gigabytes=1)
     examples = make_examples(tmp_path_factory.mktemp("examples"))
     app: Any = in_loop(lambda: build_asgi(engine, settings, examples=examples, store=store))
     server = TellingServer(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
@@ -77,7 +85,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     page = next(
         route.app.get_blocks() for route in app.app.app.routes if hasattr(getattr(route, "app", None), "get_blocks")
     )
-    yield Served(server.address, engine, store, page)
+    yield Served(server.address, engine, store, page, root)
     server.should_exit = True
     thread.join(10)
 
@@ -93,6 +101,14 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    """Whether it holds within ten seconds; what the server does after its answer takes a moment."""
+    until = time.monotonic() + 10
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.05)
+    return holds()
 
 
 class Desk:

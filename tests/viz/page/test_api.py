@@ -13,8 +13,10 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from inference.settings import Settings
-from tests.viz.page.conftest import Served, in_loop
+from inference.trace.request import Keep
+from tests.viz.page.conftest import Served, in_loop, soon
 from tests.viz.page.engines import ChoosyEngine
+from viz.page.api import NAMES
 from viz.page.blocks import MODEL, build_page
 from viz.page.shelf import Shelf
 
@@ -34,7 +36,13 @@ def analyzed(client: Client, picture: Path) -> tuple[dict[str, Any], str]:
         image=handle_file(str(picture)),
         question="What is red?",
         variants=["base", "other@0.5"],
-        settings={"answer_tokens": 3, "seed": 5},
+        settings={
+            "answer_tokens": 3,
+            "seed": 5,
+            "keep_layers": "1-2",
+            "keep_numbers": "float32",
+            "compare_eager": True,
+        },
         api_name="/analyze",
     )
     return summary, path
@@ -56,6 +64,22 @@ def test_three_endpoints_with_these_parameters(client: Client) -> None:
     }
     assert "other@0.5" in named["/analyze"]["description"]
     assert "Uses no model" in named["/map"]["description"]
+    assert [name for name in NAMES if name not in named["/analyze"]["description"]] == []
+
+
+def test_a_job_tells_what_it_will_keep_and_a_cancelled_one_leaves_nothing(
+    client: Client, served: Served, picture: Path
+) -> None:
+    before = served.files()
+    served.engine.closed.clear()
+    job = client.submit(
+        image=handle_file(str(picture)), question="slow", variants=["base"], settings={}, api_name="/analyze"
+    )
+    told = next(job)
+    assert told[0] == {"progress": "Up to 6 tokens x 5 layers x 3 heads over 92 keys in float16: 1.2 MB."}
+    job.cancel()
+    assert served.engine.closed.wait(10)
+    assert soon(lambda: served.files() <= before)
 
 
 def test_analyze_gives_summary_and_session_file(analyzed: tuple[dict[str, Any], str], served: Served) -> None:
@@ -63,7 +87,10 @@ def test_analyze_gives_summary_and_session_file(analyzed: tuple[dict[str, Any], 
     assert [run["variant"] for run in summary["runs"]] == ["base", "other@0.5"]
     assert served.store.get(summary["session"]).request.question == "What is red?"
     assert served.store.open(Path(path)) != summary["session"]
-    assert served.engine.requests[-1].generation.max_new_tokens == 3
+    request = served.engine.requests[-1]
+    assert request.generation.max_new_tokens == 3
+    assert (request.keep, request.compare_eager) == (Keep(layers=(1, 2), numbers="float32"), True)
+    assert served.store.get(summary["session"]).runs[1].trace.layers == (1, 2)
 
 
 def test_map_gives_picture_and_numbers(client: Client, analyzed: tuple[dict[str, Any], str]) -> None:
@@ -92,6 +119,8 @@ def test_adapters_are_listed_with_their_problems(client: Client) -> None:
         ({"variants": "base"}, "a list of labels"),
         ({"settings": {"answer_token": 3}}, "answer_token"),
         ({"settings": {"seed": 1.5}}, "a whole number for seed"),
+        ({"settings": {"keep_heads": "7-3"}}, "heads as numbers from 0"),
+        ({"settings": {"keep_tokens": "answer"}}, "a list of tokens to keep"),
         ({"image": None}, "a picture, got none"),
     ],
 )

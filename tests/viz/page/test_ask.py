@@ -1,11 +1,12 @@
 """What a visitor does on the left side, in Chromium: asks, cancels, swaps, opens a file, and makes mistakes."""
 
 import io
-import time
+import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.viz.page.conftest import Desk, Served
+from inference.trace.request import Keep
+from tests.viz.page.conftest import Desk, Served, soon
 from tests.viz.page.engines import MARKUP
 
 Visit = Callable[..., Desk]
@@ -32,12 +33,54 @@ def test_settings_reach_the_request(visit: Visit, served: Served, picture: Path)
     desk = visit()
     desk.page.click("#lav-settings button")
     desk.page.get_by_label("Expected answer").fill("circle")
-    desk.page.get_by_label("Keep all tokens of the prompt").check()
     desk.page.get_by_label("Seed").fill("7")
     desk.ask(picture, "What is it?")
     request = served.engine.requests[-1]
-    assert (request.expected_answer, request.keep.prompt, request.generation.seed) == ("circle", True, 7)
+    assert (request.expected_answer, request.generation.seed) == ("circle", 7)
     assert request.forced_answer is None
+    assert request.keep == Keep()
+    assert not request.compare_eager
+    assert "differs" not in desk.status()
+
+
+def test_what_to_keep_reaches_the_request_and_what_was_kept_is_told(
+    visit: Visit, served: Served, picture: Path
+) -> None:
+    desk = visit()
+    desk.page.click("#lav-settings button")
+    group = desk.page.locator("#lav-kept")
+    group.get_by_label("Whole prompt").check()
+    group.get_by_label("Question").uncheck()
+    group.get_by_label("Layers").fill("0-2, 4")
+    group.get_by_label("Pictures only").check()
+    group.get_by_label("float32").check()
+    group.get_by_label("Compare with eager attention").check()
+    desk.ask(picture, "What is it?")
+    request = served.engine.requests[-1]
+    assert request.keep == Keep(question=False, prompt=True, layers=(0, 1, 2, 4), keys="pictures", numbers="float32")
+    assert request.compare_eager
+    assert re.search(
+        r"; [0-9.]+ kB kept on the disk\. It differs from eager attention by at most 1\.2e-07\.", desk.status()
+    )
+
+
+def test_nonsense_for_layers_is_one_sentence(visit: Visit, picture: Path) -> None:
+    desk = visit()
+    desk.page.click("#lav-settings button")
+    desk.page.locator("#lav-kept").get_by_label("Layers").fill("5-2")
+    desk.fill(picture, "What is it?")
+    desk.page.click("#lav-ask")
+    desk.wait_status("Expected layers as numbers from 0 and ranges of them, got '5-2'")
+
+
+def test_more_than_there_is_room_for_is_refused_before_the_run(visit: Visit, served: Served, picture: Path) -> None:
+    desk = visit()
+    before = served.files()
+    desk.fill(picture, "huge")
+    desk.page.click("#lav-ask")
+    desk.wait_status("Expected")
+    assert "keep fewer tokens, layers or heads" in desk.status()
+    assert soon(lambda: served.files() <= before)
 
 
 def test_nothing_moves_while_it_works_and_cancel_stops_it(visit: Visit, served: Served, picture: Path) -> None:
@@ -52,10 +95,13 @@ def test_nothing_moves_while_it_works_and_cancel_stops_it(visit: Visit, served: 
     desk.page.click("#lav-ask")
     desk.wait_status("so far")
     assert "of at most 400" in desk.status()
+    assert "Up to 6 tokens x 5 layers x 3 heads over 92 keys in float16: 1.2 MB." in desk.status()
     assert desk.page.evaluate(places) == before
+    assert any(name.startswith(".partial-") for name in served.files())
     desk.page.click("#lav-cancel")
     assert served.engine.closed.wait(5)
     desk.wait_status("Cancelled")
+    assert soon(lambda: not any(name.startswith(".partial-") for name in served.files()))
     assert desk.page.is_enabled("#lav-ask")
     assert desk.page.input_value("#lav-question textarea") == "slow"
     assert desk.shown("session") == shown
@@ -73,10 +119,7 @@ def test_closed_tab_stops_the_work_and_drops_its_sessions(visit: Visit, served: 
     assert request.get(url).ok
     desk.page.goto("about:blank")
     assert served.engine.closed.wait(10)
-    until = time.monotonic() + 10
-    while request.get(url).ok and time.monotonic() < until:
-        time.sleep(0.1)
-    assert request.get(url).status == 404
+    assert soon(lambda: request.get(url).status == 404)
 
 
 def test_markup_runs_nowhere(visit: Visit, tmp_path: Path, picture: Path) -> None:
@@ -108,11 +151,13 @@ def test_mistakes_are_one_sentence_and_all_else_stays(visit: Visit, served: Serv
     assert desk.shown("session") == shown
 
 
-def test_unforeseen_error_tells_nothing_of_itself(visit: Visit, picture: Path) -> None:
+def test_unforeseen_error_tells_nothing_of_itself(visit: Visit, served: Served, picture: Path) -> None:
     desk = visit()
+    before = served.files()
     desk.fill(picture, "crash")
     desk.page.click("#lav-ask")
     desk.wait_status("went wrong on the server")
+    assert soon(lambda: served.files() <= before)
     assert "secret" not in desk.page.content()
 
 

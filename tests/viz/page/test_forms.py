@@ -1,14 +1,18 @@
 """What a visitor may have filled in, or forged, and the sentences they get."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from inference.errors import VisualizerError
-from inference.protocol import AdapterFacts, Progress
+from inference.protocol import AdapterFacts, Progress, Stage
 from inference.settings import Settings
-from tests.fakes import make_picture
+from inference.trace.request import Keep
+from inference.trace.size import format_bytes
+from tests.fakes import make_picture, make_session
 from viz.page import forms
 
 SETTINGS = Settings()
@@ -51,6 +55,16 @@ def test_form_becomes_the_request_it_shows(upload: dict[str, str]) -> None:
         ({"temperature": float("inf")}, "a number for temperature"),
         ({"sample": "yes"}, "on or off for sampling"),
         ({"max_pixels": "big"}, "a number for largest area"),
+        ({"keep_tokens": "answer"}, "a list of tokens to keep, got 'answer'"),
+        ({"keep_tokens": [1]}, "a list of tokens to keep"),
+        ({"keep_tokens": []}, "some tokens to keep, got none"),
+        ({"keep_tokens": ["answers"]}, "a kind of tokens of prompt, question, thinking, answer, got 'answers'"),
+        ({"keep_layers": [0, 1]}, "text for layers to keep, got list"),
+        ({"keep_layers": "5-2"}, "layers as numbers from 0 and ranges of them, got '5-2'"),
+        ({"keep_heads": "all of them"}, "heads as numbers from 0"),
+        ({"keep_keys": "some"}, "keys of all, pictures, got 'some'"),
+        ({"keep_numbers": "float8"}, "numbers of float16, float32, got 'float8'"),
+        ({"compare_eager": 1}, "on or off for comparing with eager attention"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_sentence(upload: dict[str, str], changed: dict[str, Any], message: str) -> None:
@@ -78,9 +92,38 @@ def test_example_ticks_its_variants_with_their_scales() -> None:
     assert forms.ticked(rows, []) == rows
 
 
-@pytest.mark.parametrize("stage", ["waiting", "loading", "picture", "tokens", "rows"])
+@pytest.mark.parametrize("stage", get_args(Stage))
 def test_every_stage_has_words(stage: Any) -> None:
-    told = forms.working(Progress(stage, "base", 2, 9, "so far"))
+    told = forms.working(Progress(stage, "base", 2, 9, "some words"), "Up to 3 tokens.")
     assert told["kind"] == "work"
     assert told["text"].endswith(".")
-    assert (told["done"], told["total"]) == ((2, 9) if stage == "tokens" else (0, 0))
+    assert (told["done"], told["total"]) == ((2, 9) if stage in ("tokens", "rows") else (0, 0))
+    assert told["so_far"] == ("some words" if stage == "tokens" else "")
+    assert told["keeps"] == "Up to 3 tokens."
+
+
+def test_what_to_keep_is_what_was_chosen(upload: dict[str, str]) -> None:
+    given: dict[str, Any] = {"picture": upload, "question": "What?", "variants": [row()]}
+    assert forms.Form(**given).request(SETTINGS).keep == Keep()
+    chosen = forms.Form(
+        **given,
+        keep_tokens=["answer", "prompt"],
+        keep_layers=" 0-2, 4 ",
+        keep_heads="All",
+        keep_keys="pictures",
+        keep_numbers="float32",
+        compare_eager=True,
+    ).request(SETTINGS)
+    assert chosen.keep == Keep(question=False, prompt=True, layers=(0, 1, 2, 4), keys="pictures", numbers="float32")
+    assert chosen.compare_eager
+
+
+def test_what_was_kept_is_told_with_the_largest_difference() -> None:
+    session = make_session()
+    size = sum(
+        array.nbytes for run in session.runs for array in vars(run.trace).values() if isinstance(array, np.ndarray)
+    )
+    assert forms.kept(session) == f"{format_bytes(size)} kept on the disk."
+    runs = [replace(run, eager_error=error) for run, error in zip(session.runs, (2e-8, 1.25e-7, 0.0), strict=True)]
+    told = forms.kept(replace(session, runs=tuple(runs)))
+    assert told.endswith("kept on the disk. It differs from eager attention by at most 1.2e-07.")

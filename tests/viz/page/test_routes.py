@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from inference.store import SessionStore
 from inference.trace.request import Request
 from tests.fakes import make_picture, make_session
+from tests.kept import keep_session
 from viz.page.routes import SHOWN_PX, session_routes
 from viz.page.shelf import Shelf
 
@@ -83,7 +84,7 @@ def test_downloaded_session_opens_again(http: TestClient, shelf: Shelf, tmp_path
 
 
 def test_large_picture_is_shown_smaller_and_none_beyond_the_last(http: TestClient, shelf: Shelf) -> None:
-    session_id = shelf.add(make_session(Request("What?", (make_picture(2000, 1000),))))
+    session_id = keep_session(shelf.store, make_session(Request("What?", (make_picture(2000, 1000),))))
     shown = http.get(f"/session/{session_id}/picture/0")
     with Image.open(io.BytesIO(shown.content)) as image:
         assert image.size == (SHOWN_PX, SHOWN_PX // 2)
