@@ -14,7 +14,7 @@ from inference.intake import read_picture
 from inference.mini.examples import Example, example_pictures
 from inference.protocol import Progress
 from inference.settings import Settings
-from inference.trace.files import save_session
+from inference.trace.files import new_folder
 from inference.trace.request import BASE, Request, parse_variant
 from inference.trace.session import Session
 
@@ -33,7 +33,8 @@ def main() -> None:
         example.swap.save(pictures / f"{example.name}-swap.png")
     listed = json.dumps([entry(example) for example in examples], indent=2)
     (HERE / "examples.json").write_text(listed + "\n", encoding="utf-8")
-    save_session(answer(request_of(FINISHED)), HERE / "finished")
+    with new_folder(HERE / "finished") as folder:
+        answer(request_of(FINISHED), folder)
 
 
 def entry(example: Example) -> dict[str, object]:
@@ -55,10 +56,10 @@ def request_of(name: str) -> Request:
     return Request(example.question, (picture,), (BASE, *map(parse_variant, example.adapters)))
 
 
-def answer(request: Request) -> Session:
-    """The miniature's session for a request."""
-    steps = [step for step in InProcessEngine(Settings(model="")).run(request) if not isinstance(step, Progress)]
-    return steps[-1]
+def answer(request: Request, folder: Path) -> Session:
+    """The miniature's session for a request, written into an empty folder."""
+    steps = InProcessEngine(Settings(model="")).run(request, folder)
+    return next(step for step in steps if not isinstance(step, Progress))
 
 
 if __name__ == "__main__":

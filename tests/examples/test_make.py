@@ -26,13 +26,13 @@ def test_the_list_names_files_that_are_there() -> None:
     assert all((EXAMPLES / entry[key]).is_file() for entry in listed for key in ("picture", "swap"))
 
 
-def test_the_finished_session_is_what_the_model_answers() -> None:
+def test_the_finished_session_is_what_the_model_answers(tmp_path: Path) -> None:
     stored = load_session(EXAMPLES / "finished")
-    fresh = make.answer(make.request_of(make.FINISHED))
+    fresh = make.answer(make.request_of(make.FINISHED), tmp_path)
     assert [run.answer for run in fresh.runs] == [run.answer for run in stored.runs]
     assert [run.variant for run in fresh.runs] == [run.variant for run in stored.runs]
     for new, old in zip(fresh.runs, stored.runs, strict=True):
-        np.testing.assert_allclose(new.trace.rows, old.trace.rows, atol=1e-4)
+        np.testing.assert_allclose(new.trace.rows, old.trace.rows, atol=1e-3)  # a step of float16
 
 
 def test_the_finished_session_tells_the_story_of_the_shortcut() -> None:
