@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     variants: int = Field(default=6, ge=1, description="most variants in one question")
     images: int = Field(default=4, ge=1, description="most pictures in one question")
     scale: float = Field(default=4.0, gt=0, description="largest absolute scale of an adapter")
-    rows_gb: float = Field(default=8.0, gt=0, description="most memory for the attention rows of one question")
+    rows_gb: float = Field(default=2.0, gt=0, description="most disk space for the attention rows of one question")
     session_hours: float = Field(default=1.0, gt=0, description="how long a visitor's session is kept")
     sessions_gb: float = Field(default=4.0, gt=0, description="disk space for all sessions")
     queue: int = Field(default=32, ge=1, description="questions that may wait")
