@@ -115,11 +115,12 @@ def test_all_is_put_back_after_an_error(
         raise ZeroDivisionError
 
     monkeypatch.setattr(check, "_layer_error", breaks)
-    folder = room()
+    folder, layers = room(), loaded.model.model.language_model.layers
+    hooks = [dict(layer.self_attn._forward_hooks) for layer in layers]
     with pytest.raises(ZeroDivisionError):
         finish(engine, make_request(), folder)
     assert loaded.text_config._attn_implementation == "sdpa"
-    assert not any(layer.self_attn._forward_hooks for layer in loaded.model.model.language_model.layers)
+    assert [dict(layer.self_attn._forward_hooks) for layer in layers] == hooks
     assert not (folder / "session.json").exists()
 
 

@@ -1,50 +1,23 @@
 """The order of a run: turns, stops, notes, and what is refused before the model is asked."""
 
-import gc
-import weakref
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from inference.catalog import find_adapters
 from inference.errors import AdapterError, QuestionError, SettingsError
-from inference.model import answer as answer_module
-from inference.model.decode import Conversation
 from inference.model.engine import ModelEngine
 from inference.model.load import LoadedModel
 from inference.model.prompt import build_prompt
 from inference.protocol import Progress
 from inference.settings import Settings
-from inference.trace.request import AdapterAt, Generation, Keep, Picture, Request, Variant, parse_variant
+from inference.trace.request import AdapterAt, Generation, Keep, Picture, Request, Variant
 from inference.trace.session import Session
+from tests.inference.model.asking import QUESTION, SHORT, check_equal, finish, make_request
 from tests.inference.model.conftest import Room, make_picture, save_adapter
 from tests.inference.model.reference import ARRAYS
-
-QUESTION = "What shape is the red object?"
-SHORT = Generation(max_new_tokens=4)
-
-
-def make_request(*labels: str, **fields: Any) -> Request:
-    variants = tuple(parse_variant(label) for label in labels or ("base",))
-    return Request(QUESTION, (make_picture(200, 100),), variants, **{"generation": SHORT, **fields})
-
-
-def finish(run: Generator[Progress | Session, None, None]) -> Session:
-    session = list(run)[-1]
-    assert isinstance(session, Session)
-    return session
-
-
-def check_equal(first: Session, second: Session) -> None:
-    for one, other in zip(first.runs, second.runs, strict=True):
-        assert one.answer == other.answer
-        assert one.trace.tokens == other.trace.tokens
-        assert np.array_equal(one.trace.rows, other.trace.rows)
 
 
 def test_progress_tells_each_token_of_each_variant(room: Room, engine: ModelEngine) -> None:
@@ -105,47 +78,6 @@ def test_another_waits_for_its_turn_and_neither_sees_the_others_adapter(room: Ro
     assert next(second) == waiting
     check_equal(finish(first), alone[0])
     check_equal(finish(second), alone[1])
-
-
-def test_closing_stops_within_one_token_and_frees_the_model(
-    room: Room, engine: ModelEngine, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fed: list[int] = []
-    held: list[weakref.ref[Conversation]] = []
-    feed = Conversation.feed
-
-    def counted(self: Conversation, ids: list[int]) -> torch.Tensor:
-        fed.extend(ids)
-        held.append(weakref.ref(self))
-        return feed(self, ids)
-
-    monkeypatch.setattr(Conversation, "feed", counted)
-    before = finish(engine.run(make_request("base"), room()))
-    fed.clear()
-    run = engine.run(make_request("alpha", "base", generation=Generation(max_new_tokens=50)), room())
-    while not (isinstance(step := next(run), Progress) and step.done == 2):
-        pass
-    run.close()
-    assert len(fed) == 1
-    gc.collect()
-    assert held[-1]() is None
-    assert loaded.text_config._attn_implementation == "sdpa"
-    check_equal(finish(engine.run(make_request("base"), room())), before)
-
-
-def test_an_error_in_a_run_leaves_the_engine_as_it_was(
-    room: Room, engine: ModelEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = finish(engine.run(make_request("base"), room()))
-
-    def breaks(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(answer_module, "write_rows", breaks)
-        with pytest.raises(SettingsError, match="fits into the device's memory"):
-            list(engine.run(make_request("alpha"), room()))
-    check_equal(finish(engine.run(make_request("base"), room())), before)
 
 
 def test_a_picture_leaves_no_trace_in_the_next_question(room: Room, engine: ModelEngine) -> None:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from inference.errors import ModelError
+from inference.model import load
 from inference.model.load import load_model, read_facts
 
 
@@ -21,7 +22,7 @@ def test_the_cpu_gets_float32_and_this_is_logged(base_folder: Path, caplog: pyte
     with caplog.at_level(logging.INFO):
         loaded = load_model(str(base_folder), device="cpu")
     assert loaded.dtype == torch.float32
-    assert "Loading tiny-qwen3-vl on cpu in float32." in caplog.messages
+    assert "Loading tiny-qwen3-vl on cpu in float32 with sdpa." in caplog.messages
     assert not loaded.model.training
     assert read_facts(loaded).name == "tiny-qwen3-vl"
 
@@ -99,3 +100,35 @@ def test_a_model_without_its_processor_is_told(base_folder: Path, tmp_path: Path
             path.unlink()
     with pytest.raises(ModelError, match="processor"):
         load_model(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("installed", "capability", "dtype", "device", "expected"),
+    [
+        ((True, True), 9, torch.bfloat16, "cuda", "flash_attention_3"),
+        ((True, True), 8, torch.bfloat16, "cuda", "flash_attention_2"),
+        ((False, True), 9, torch.float16, "cuda", "flash_attention_2"),
+        ((True, True), 7, torch.float16, "cuda", "sdpa"),
+        ((True, True), 9, torch.float32, "cuda", "sdpa"),
+        ((False, False), 9, torch.bfloat16, "cuda", "sdpa"),
+        ((True, True), 9, torch.bfloat16, "cpu", "sdpa"),
+    ],
+)
+def test_flash_attention_is_taken_where_it_can_run(
+    monkeypatch: pytest.MonkeyPatch,
+    installed: tuple[bool, bool],
+    capability: int,
+    dtype: torch.dtype,
+    device: str,
+    expected: str,
+) -> None:
+    three, two = load._FLASH
+    choices = ((three[0], lambda: installed[0], three[2]), (two[0], lambda: installed[1], two[2]))
+    monkeypatch.setattr(load, "_FLASH", choices)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (capability, 0))
+    assert load._choose_attention(torch.device(device), dtype) == expected
+
+
+def test_the_attention_is_that_of_text_and_pictures(base_folder: Path) -> None:
+    config = load_model(str(base_folder), device="cpu").model.config
+    assert config.text_config._attn_implementation == config.vision_config._attn_implementation == "sdpa"

@@ -135,6 +135,27 @@ def test_sampling_with_a_seed(room: Room, engine: ModelEngine, references: dict[
     check_rows(first, references["base"], request(7))
 
 
+def test_what_another_picture_left_on_the_model_changes_nothing(
+    room: Room,
+    engine: ModelEngine,
+    loaded: LoadedModel,
+    references: dict[str, Reference],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The library's own generate keeps the shift of its positions on the model."""
+    monkeypatch.setattr(loaded.model.model, "rope_deltas", None)
+    before = references["base"].inputs("What?", (make_picture(61, 433, seed=3),))
+    with torch.inference_mode():
+        loaded.model.generate(**before, max_new_tokens=2, do_sample=False)
+    left = loaded.model.model.rope_deltas
+    assert left is not None and int(left) != 0
+    request = Request(QUESTION, (make_picture(200, 100),), generation=Generation(max_new_tokens=6), keep=EXACT)
+    run = ask(engine, request, room()).runs[0]
+    assert answer_ids(run) == references["base"].generate(references["base"].inputs(QUESTION, request.images), 6)
+    check_rows(run, references["base"], request)
+    assert loaded.model.model.rope_deltas is left
+
+
 def test_the_whole_prompt_on_request(room: Room, engine: ModelEngine, references: dict[str, Reference]) -> None:
     request = Request(QUESTION, (make_picture(200, 100),), keep=replace(EXACT, prompt=True), generation=Generation(2))
     run = ask(engine, request, room()).runs[0]

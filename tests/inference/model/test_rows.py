@@ -4,10 +4,12 @@ import gc
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import DynamicCache
 
 from inference.errors import ModelError, SessionError
 from inference.model.capture import Recorder, capturing
@@ -61,9 +63,10 @@ def recorder(loaded: LoadedModel) -> Recorder:
     """A run over random ids: a prompt at once, then token by token; the last token is never fed."""
     ids = torch.randint(260, 400, (1, LENGTH - 1), generator=torch.Generator().manual_seed(2))
     with torch.inference_mode(), capturing(loaded.model, from_position=0) as found:
-        cache = None
-        for chunk in (ids[:, :PROMPT], *(ids[:, at : at + 1] for at in range(PROMPT, LENGTH - 1))):
-            cache = loaded.model(input_ids=chunk, past_key_values=cache, use_cache=True).past_key_values
+        cache: Any = DynamicCache(config=loaded.text_config)
+        for first, stop in ((0, PROMPT), *((at, at + 1) for at in range(PROMPT, LENGTH - 1))):
+            positions = torch.arange(first, stop).expand(3, 1, -1)
+            loaded.model(input_ids=ids[:, first:stop], position_ids=positions, past_key_values=cache, use_cache=True)
     return found
 
 
