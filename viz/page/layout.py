@@ -137,8 +137,8 @@ def _settings(settings: Settings) -> tuple[Any, ...]:
 
 def _kept() -> tuple[Any, ...]:
     # Layers and heads are texts: a number left empty would become 0 when the settings are opened.
-    with gr.Group(elem_id="lav-kept"):
-        gr.Markdown("**What is kept**", elem_id="lav-kept-title")
+    with gr.Column(elem_id="lav-kept"):
+        gr.Markdown("**What is kept** of single heads. Their means and sums are kept of all.")
         tokens = gr.CheckboxGroup(
             [("Question", "question"), ("Answer", "answer"), ("Thinking", "thinking"), ("Whole prompt", "prompt")],
             value=["question", "answer"],
@@ -147,7 +147,7 @@ def _kept() -> tuple[Any, ...]:
         )
         with gr.Row():
             layers = gr.Textbox(label="Layers", placeholder="all", info="Such as 0-5,20.", min_width=120)
-            heads = gr.Textbox(label="Heads", placeholder="all", info="Means are of all.", min_width=120)
+            heads = gr.Textbox(label="Heads", placeholder="all", info="Such as 0,3.", min_width=120)
         keys = gr.Radio(
             [("All tokens", "all"), ("Pictures only", "pictures")],
             value="all",

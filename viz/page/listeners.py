@@ -160,7 +160,8 @@ class Listeners:
     def _done(self, asked: Request, session: Session) -> dict[str, Any]:
         seconds = sum(run.timings.adapter_s + run.timings.tokens_s + run.timings.rows_s for run in session.runs)
         count = len(session.runs)
-        words = f"{count} variant{'s' if count > 1 else ''} answered in {seconds:.1f} s; {forms.kept(session)}"
+        words = f"{count} variant{'s' if count > 1 else ''} answered in {seconds:.1f} s; choose a token to see more."
+        words = f"{words} {forms.kept(session)}"
         return forms.told(f"{words} {ONLY_SHAPES}" if self.is_mini and not is_taught(asked.question) else words)
 
 

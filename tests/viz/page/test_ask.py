@@ -5,8 +5,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from inference.trace.request import Keep
 from tests.viz.page.conftest import Desk, Served, soon
+from tests.viz.page.contrast import FAINT
 from tests.viz.page.engines import MARKUP
 
 Visit = Callable[..., Desk]
@@ -60,8 +63,16 @@ def test_what_to_keep_reaches_the_request_and_what_was_kept_is_told(
     assert request.keep == Keep(question=False, prompt=True, layers=(0, 1, 2, 4), keys="pictures", numbers="float32")
     assert request.compare_eager
     assert re.search(
-        r"; [0-9.]+ kB kept on the disk\. It differs from eager attention by at most 1\.2e-07\.", desk.status()
+        r" [0-9.]+ kB kept on the disk\. It differs from eager attention by at most 1\.2e-07\.", desk.status()
     )
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_settings_stand_out_from_their_ground(visit: Visit, theme: str) -> None:
+    desk = visit(f"?__theme={theme}")
+    desk.page.click("#lav-settings button")
+    desk.page.locator("#lav-kept").get_by_label("Compare with eager attention").wait_for()
+    assert desk.page.evaluate(FAINT) == []
 
 
 def test_nonsense_for_layers_is_one_sentence(visit: Visit, picture: Path) -> None:
