@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from inference.trace.session import Session
 from viz import overlay, words
 from viz.seen import Seen, alt_text, notes, peak_of, see, shades_of, shares_of, span_of, summary, why_missing
-from viz.slots import slot_count, slots_of
+from viz.slots import slot_count
 from viz.view import Choice, Look, Panel, Scale, Sprite, StripToken
 
 
@@ -71,7 +71,7 @@ def _panel(session: Session, seen: Seen, choice: Choice, scales: dict[str, Norma
         alt=missing or alt_text(seen, choice),
         peak=[] if missing else _peak_box(seen.grid),
         missing=missing,
-        tokens=_strip(session, seen),
+        tokens=_strip(seen),
         chart=_sprite(seen.chart[None], scales["chart"], choice.colormap, ["layers downwards, heads to the right"]),
         stretch=seen.stretch.start,
         **sprites,
@@ -83,12 +83,10 @@ def _peak_box(grid: Float[np.ndarray, "rows cols"]) -> list[float]:
     return [col / cols, row / rows, (col + 1) / cols, (row + 1) / rows]
 
 
-def _strip(session: Session, seen: Seen) -> list[StripToken]:
-    trace = seen.run.trace
-    slots = slots_of(session, trace)
+def _strip(seen: Seen) -> list[StripToken]:
     return [
         StripToken(words.visible(token.text), token.part, shade, words.hover(token, shade), slot)
-        for token, shade, slot in zip(trace.tokens, shades_of(seen), slots, strict=True)
+        for token, shade, slot in zip(seen.run.trace.tokens, shades_of(seen), seen.slots, strict=True)
     ]
 
 
@@ -103,8 +101,8 @@ def _titles(session: Session, seen: Seen) -> dict[str, list[str]]:
 def _sprite(maps_: Float[np.ndarray, "maps rows cols"], scale: Normalize, colormap: str, titles: list[str]) -> Sprite:
     if not maps_.size:
         return Sprite("", 0, 0, [], [])
-    count, rows, cols = maps_.shape
-    blank = [index for index in range(count) if np.isnan(maps_[index, 0, 0])]
+    _, rows, cols = maps_.shape
+    blank: list[int] = np.flatnonzero(np.isnan(maps_[:, 0, 0])).tolist()
     told = [f"{title}, not kept" if index in blank else title for index, title in enumerate(titles)]
     return Sprite(overlay.data_address(overlay.sprite_png(maps_, scale, colormap)), rows, cols, told, blank)
 

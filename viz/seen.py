@@ -11,9 +11,9 @@ from jaxtyping import Float
 
 from inference.errors import SettingsError
 from inference.trace import maps
-from inference.trace.session import PARTS, ImageSpan, Run, Session, Token, Trace
+from inference.trace.session import PARTS, ImageSpan, Run, Session, Token
 from viz import words
-from viz.slots import tokens_at
+from viz.slots import slots_of, tokens_at
 from viz.sums import parts_at
 from viz.view import Choice
 
@@ -30,12 +30,13 @@ def _none() -> Float[np.ndarray, "0 0"]:
 class Seen:
     """One variant's numbers for a choice. Without a picture all maps are empty, without the token all but `sequence`.
 
-    `parts`: of every token, as `viz.sums.parts_at` gives it. `grid` and `sequence` are empty where the rows of the
-    chosen head were not kept; in `layers` and `heads` single maps are then NaN. `sequence` has a map for each token of
-    `stretch`.
+    `slots`, `parts`: of every token, as `viz.slots.slots_of` and `viz.sums.parts_at` give them. `grid` and `sequence`
+    are empty where the rows of the chosen head were not kept; in `layers` and `heads` single maps are then NaN.
+    `sequence` has a map for each token of `stretch`.
     """
 
     run: Run
+    slots: list[int]
     tokens: slice
     stretch: slice
     parts: Float[np.ndarray, "tokens parts"]
@@ -54,13 +55,14 @@ class Seen:
 def see(session: Session, run: Run, choice: Choice) -> Seen:
     """The variant's numbers for the choice, each read from the slices that it needs."""
     trace, layer, head, image, within = run.trace, choice.layer, choice.head, choice.image, choice.within
-    tokens = tokens_at(session, trace, choice.token, choice.token_to)
+    slots = slots_of(session, trace)
+    tokens = tokens_at(slots, choice.token, choice.token_to)
     drawn = bool(trace.images) and maps.is_kept(trace, layer, head)
-    stretch = _stretch(session, trace, choice.token) if drawn else slice(0, 0)
+    stretch = _stretch(slots, choice.token) if drawn else slice(0, 0)
     sequence = _none()
     if stretch.stop > stretch.start:
         sequence = maps.token_maps(trace, tokens=stretch, layer=layer, head=head, image=image, within=within)
-    seen = Seen(run, tokens, stretch, parts_at(trace, layer, head), sequence=sequence)
+    seen = Seen(run, slots, tokens, stretch, parts_at(trace, layer, head), sequence=sequence)
     if not trace.images or not seen.chosen:
         return seen
     grid = _none()
@@ -75,10 +77,10 @@ def see(session: Session, run: Run, choice: Choice) -> Seen:
     )
 
 
-def _stretch(session: Session, trace: Trace, index: int) -> slice:
-    """The trace's tokens of the stretch that an index lies in; empty if this variant has none there."""
+def _stretch(slots: Sequence[int], index: int) -> slice:
+    """The places of the stretch that an index lies in; empty if this variant has no token there."""
     first = index - index % STRETCH
-    return tokens_at(session, trace, first, first + STRETCH - 1)
+    return tokens_at(slots, first, first + STRETCH - 1)
 
 
 def shares_of(seen: Seen) -> list[float]:

@@ -4,9 +4,12 @@ Variants answer, and think, at different lengths. An index counts question token
 each part as long as its longest variant, so an answer's k-th token has one index for all. Knows no colours, no page.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Sequence
+from itertools import count
 
-from inference.trace.session import Session, Token, Trace
+from inference.trace.session import Session, Trace
 
 
 def slot_count(session: Session) -> int:
@@ -17,27 +20,25 @@ def slot_count(session: Session) -> int:
 def slots_of(session: Session, trace: Trace) -> list[int]:
     """The index of each of the trace's tokens, rising."""
     lead, thinking, _ = _lengths(session)
-    starts = (0, lead, lead + thinking)
-    seen: Counter[int] = Counter()
-    slots = []
-    for token in trace.tokens:
-        part = _part(token)
-        slots.append(starts[part] + seen[part])
-        seen[part] += 1
-    return slots
+    asked = count()
+    following = {
+        "prompt": asked,
+        "question": asked,
+        "thinking": count(lead),
+        "answer": count(lead + thinking),
+    }
+    return [next(following[token.part]) for token in trace.tokens]
 
 
-def tokens_at(session: Session, trace: Trace, first: int, last: int) -> slice:
-    """The trace's tokens whose index lies in first .. last; empty if this variant has none of them."""
-    chosen = [place for place, slot in enumerate(slots_of(session, trace)) if first <= slot <= last]
-    return slice(chosen[0], chosen[-1] + 1) if chosen else slice(0, 0)
+def tokens_at(slots: Sequence[int], first: int, last: int) -> slice:
+    """The places of the indices first .. last among those of a trace's tokens; empty if it has none of them."""
+    start, stop = bisect_left(slots, first), bisect_right(slots, last)
+    return slice(start, stop) if start < stop else slice(0, 0)
 
 
 def _lengths(session: Session) -> tuple[int, int, int]:
-    counts = [Counter(_part(token) for token in run.trace.tokens) for run in session.runs]
-    lead, thinking, answer = (max((count[part] for count in counts), default=0) for part in range(3))
+    """How long the longest question (with the prompt), thinking and answer are."""
+    counts = [Counter(token.part for token in run.trace.tokens) for run in session.runs]
+    lead = max((one["prompt"] + one["question"] for one in counts), default=0)
+    thinking, answer = (max((one[part] for one in counts), default=0) for part in ("thinking", "answer"))
     return lead, thinking, answer
-
-
-def _part(token: Token) -> int:
-    return {"prompt": 0, "question": 0, "thinking": 1, "answer": 2}[token.part]
