@@ -17,7 +17,6 @@ from inference.errors import SettingsError
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
 from inference.trace.request import Request, Variant, parse_variant
-from inference.trace.session import Session
 from inference.trace.summary import summarise, summarise_adapter
 from viz import handlers
 from viz.page import forms
@@ -53,14 +52,9 @@ class Endpoints:
         compare_eager (true: tell the largest difference from eager attention). All may be left out.
         """
         asked = self._request(image, question, variants, settings)
-        with self.shelf.writing() as writing, closing(self.engine.run(asked, writing.folder)) as steps:
+        with closing(self.shelf.ask(self.engine, asked)) as steps:
             for step in steps:
-                if isinstance(step, Session):
-                    yield self._finish(writing.keep())
-                    continue
-                if step.stage == "size":
-                    writing.reserve(step.total)
-                yield _told(step), None
+                yield self._finish(step) if isinstance(step, str) else (_told(step), None)
 
     def map(
         self,

@@ -133,19 +133,17 @@ class Listeners:
         )
 
     def _run(self, visitor: str, asked: Request) -> Generator[Outputs, None, str]:
-        """Runs the engine, yields its progress, and returns the id of the stored session."""
-        keeps = ""
-        with self.shelf.writing() as writing, closing(self.engine.run(asked, writing.folder)) as steps:
+        """Yields the engine's progress, with what will be kept once that is known; returns the stored session's id."""
+        keeps, session_id = "", ""
+        with closing(self.shelf.ask(self.engine, asked)) as steps:
             for step in steps:
-                if isinstance(step, Session):
-                    session_id = writing.keep()
-                    self.visits.note(visitor, session_id)
-                    return session_id
-                if step.stage == "size":
-                    writing.reserve(step.total)
-                    keeps = step.text
+                if isinstance(step, str):
+                    session_id = step
+                    continue
+                keeps = step.text if step.stage == "size" else keeps
                 yield _outputs(status=forms.working(step, keeps), idle=False)
-        raise RuntimeError("the engine ended without a session")
+        self.visits.note(visitor, session_id)
+        return session_id
 
     def _guarded(self, steps: Generator[Outputs, None, None]) -> Generator[Outputs, None, None]:
         """The same steps; an error becomes the last one, told in the page, and everything else stays."""

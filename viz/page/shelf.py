@@ -4,13 +4,16 @@ Also what the browser is told of a session: its id, its pictures and its answers
 """
 
 import secrets
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from inference.errors import SessionError
-from inference.store import SessionStore, Writing
+from inference.protocol import Engine, Progress
+from inference.store import SessionStore
 from inference.trace.archive import pack_session
+from inference.trace.request import Request
 from inference.trace.session import Session
 from viz.page.scratch import folder_of
 
@@ -36,9 +39,25 @@ class Shelf:
             return self._finished
         return self.store.get(session_id)
 
-    def writing(self) -> AbstractContextManager[Writing]:
-        """A folder for a session that is being made; it goes at the end, unless it was kept."""
-        return self.store.writing()
+    def ask(self, engine: Engine, request: Request) -> Generator[Progress | str, None, None]:
+        """The engine's progress while it writes its session into the store, then the id under which that is kept.
+
+        Room is set aside as soon as its size is told; what fails, or is closed, leaves nothing.
+
+        Raises:
+            VisualizerError: what the engine raises, or there is no room.
+        """
+        with self.store.writing() as writing, closing(engine.run(request, writing.folder)) as steps:
+            for step in steps:
+                if isinstance(step, Session):
+                    session_id = writing.keep()
+                    break
+                if step.stage == "size":
+                    writing.reserve(step.total)
+                yield step
+            else:
+                raise RuntimeError("the engine ended without a session")
+        yield session_id
 
     def open_file(self, upload: Any) -> str:
         """The id of a session that was uploaded as a file; `upload` is Gradio's dict, whose path it has checked.
