@@ -1,11 +1,13 @@
 """Every command that README.md, CLAUDE.md and system.md show is tried, each in the way that the table names."""
 
+import inspect
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,9 +16,13 @@ from pathlib import Path
 
 import pytest
 
+import cli
 from inference.settings import Settings
+from inference.trace.files import load_session
+from viz.page.api import NAMES
 
 ROOT = Path(__file__).parents[1]
+KEPT = ("keep", "layers", "heads", "keys", "numbers", "compare_eager")
 DOCUMENTS = ("README.md", "CLAUDE.md", "system.md")
 
 
@@ -46,6 +52,8 @@ TRIED: dict[str, tuple[Way, str]] = {
     ),
     '.venv/bin/python -m cli run examples/pictures/mark.png "What color is the circle?"'
     " --adapter shortcut --adapter other@0.5 --out out": (Way.RUN, ""),
+    '.venv/bin/python -m cli run examples/pictures/mark.png "What color is the circle?"'
+    " --layers 1-2 --compare-eager --out out/few": (Way.RUN, ""),
     ".venv/bin/python -m cli adapters inference/mini/weights/adapters": (Way.RUN, ""),
     ".venv/bin/python -m cli weights shortcut other --base inference/mini/weights/base --chart out/weights.png": (
         Way.RUN,
@@ -193,6 +201,30 @@ def settings_of_readme() -> Iterator[str]:
 
 def test_the_readme_lists_every_setting() -> None:
     assert list(settings_of_readme()) == [name.upper() for name in Settings.model_fields]
+
+
+def test_the_readme_lists_every_option_of_what_is_kept_with_its_default() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `--([a-z-]+)` \| `([a-z_]+)` \|.*\| (\S+) \|$", text, re.MULTILINE)
+    options = inspect.signature(cli.run).parameters
+    defaults = {name: "no" if options[name].default is False else f"`{options[name].default}`" for name in KEPT}
+    assert [(option.replace("-", "_"), default) for option, _, default in listed] == list(defaults.items())
+    assert [name for _, name, _ in listed] == [name for name in NAMES if name.startswith(("keep_", "compare_"))]
+
+
+def test_the_readmes_python_reads_a_saved_session(tmp_path: Path) -> None:
+    """On the finished example, whose first answer's last token is "pink"; numpy says where the brightest cell is."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    shutil.copytree(ROOT / "examples" / "finished", tmp_path / "out" / "session")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    session = load_session(ROOT / "examples" / "finished")
+    trace = session.runs[0].trace
+    cells = trace.rows[-1, 1, 2, trace.columns(0)].reshape(trace.images[0].rows, trace.images[0].cols)
+    assert done.stdout == f"{trace.tokens[-1].text} {cells}\n"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
