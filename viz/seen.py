@@ -183,7 +183,7 @@ def notes(session: Session, choice: Choice) -> list[str]:
     for run in session.runs:
         if run.finish == "length":
             lines.append(f"The answer of {run.variant.label} was cut off at the limit of answer tokens.")
-    return lines + _kept_notes(session) + _eager_notes(session) + list(session.notes)
+    return lines + _kept_notes(session) + list(session.notes)
 
 
 def _kept_notes(session: Session) -> list[str]:
@@ -193,16 +193,6 @@ def _kept_notes(session: Session) -> list[str]:
         return []
     kept = kept_heads(session) or "no single heads"
     return [f"Kept: {kept}. Means over heads or layers, charts and shares are of all of them."]
-
-
-def _eager_notes(session: Session) -> list[str]:
-    """How far each run's rows are from eager attention, where that was asked for."""
-    return [
-        f"{run.variant.label}: checked against eager attention on the same words: "
-        f"rows differ by at most {run.eager_error:.2g}."
-        for run in session.runs
-        if run.eager_error is not None
-    ]
 
 
 def span_of(session: Session, choice: Choice) -> ImageSpan | None:
