@@ -84,13 +84,14 @@ class _Writer:
         self._recorder = recorder
         self._kept = kept
         columns = kept_columns(kept.images, kept.length, pictures_alone=keep.keys == "pictures")
-        self._columns = torch.from_numpy(columns.nonzero()[0]).to(device)
-        cells = [key for span in kept.images for key in range(span.start, span.stop)]
-        self._cells = torch.tensor(cells, dtype=torch.long, device=device)
+        self._columns = _places(columns.nonzero()[0].tolist(), device)
+        self._cells = _places([key for span in kept.images for key in range(span.start, span.stop)], device)
+        self._head_places = _places(self.heads, device)
         self._parts = torch.from_numpy(part_weights(kept.images, kept.question_span, kept.length)).to(device)
         self._per_block = max(1, block_bytes // (recorder.heads * kept.length * _ROW_BYTES))
         self._blocks = _split(range(len(kept.tokens)), self._per_block)
-        self._compared = searched(kept.tokens) if cells and self.layers and self.heads else []
+        self._compared = searched(kept.tokens) if kept.images and self.layers and self.heads else []
+        self._compared_places = _places(self._compared, device)
         self.search = Search(kept.tokens, self._compared, kept.images)
         # A contrast needs all compared tokens at once: where one block holds them, its rows serve.
         self._searches_apart = bool(self._compared) and len(self._blocks) > 1
@@ -127,13 +128,13 @@ class _Writer:
                 raise _not_finite(layer)
             _put(files["sums"], block, (layer,), sums.transpose(0, 1))
             if layer in self.layers and self._compared and not self._searches_apart:
-                looked = self._among_heads(rows).index_select(1, self._index(self._compared))
-                self.search.show(layer, self.heads, looked.index_select(2, self._cells))
-            kept = rows if len(self._columns) == rows.shape[2] else rows.index_select(2, self._columns)
+                looked = _pick(_pick(rows, 0, self._head_places), 1, self._compared_places)
+                self.search.show(layer, self.heads, _pick(looked, 2, self._cells))
+            kept = _pick(rows, 2, self._columns)
             head_means += kept
             _put(files["layer_means"], block, (layer,), kept.mean(0))
             for place in (place for place, chosen in enumerate(self.layers) if chosen == layer):
-                _put(files["rows"], block, (place,), self._among_heads(kept).transpose(0, 1))
+                _put(files["rows"], block, (place,), _pick(kept, 0, self._head_places).transpose(0, 1))
             yield
         head_means /= self._recorder.layers
         _put(files["head_means"], block, (), head_means.transpose(0, 1))
@@ -143,18 +144,28 @@ class _Writer:
         """The search over one layer, a head at a time, for more tokens than a block holds."""
         blocks = _split(self._compared, self._per_block * self._recorder.heads)
         for head in self.heads:
-            looked = [self._rows(layer, block, range(head, head + 1)).index_select(2, self._cells) for block in blocks]
+            looked = [_pick(self._rows(layer, block, range(head, head + 1)), 2, self._cells) for block in blocks]
             self.search.show(layer, (head,), torch.cat(looked, dim=1))
 
     def _rows(self, layer: int, tokens: Sequence[int], heads: range) -> Float[torch.Tensor, "heads tokens keys"]:
         positions = [self._kept.tokens[token].row_at for token in tokens]
         return self._recorder.layer_rows(layer, positions, keys=self._kept.length, heads=heads)
 
-    def _among_heads(self, rows: Float[torch.Tensor, "heads *rest"]) -> Float[torch.Tensor, "kept_heads *rest"]:
-        return rows if self.heads == tuple(range(len(rows))) else rows.index_select(0, self._index(self.heads))
 
-    def _index(self, places: Sequence[int]) -> torch.Tensor:
-        return torch.tensor(places, dtype=torch.long, device=self._recorder.device)
+def _places(chosen: Sequence[int], device: torch.device) -> range | torch.Tensor:
+    """Places along an axis, as a range where each follows the one before."""
+    first = chosen[0] if chosen else 0
+    straight = range(first, first + len(chosen))
+    if list(chosen) == list(straight):
+        return straight
+    return torch.tensor(chosen, dtype=torch.long, device=device)
+
+
+def _pick(values: torch.Tensor, axis: int, places: range | torch.Tensor) -> torch.Tensor:
+    """These places along an axis; of a range a view, without a copy."""
+    if isinstance(places, range):
+        return values.narrow(axis, places.start, len(places))
+    return values.index_select(axis, places)
 
 
 def _put(

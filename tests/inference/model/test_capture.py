@@ -170,3 +170,12 @@ def test_nothing_outlives_the_recorder(loaded: LoadedModel, padded: Inputs) -> N
     del recorder, layer
     gc.collect()
     assert [reference() for reference in held] == [None] * 4
+
+
+def test_a_mask_that_is_handed_over_again_is_read_again() -> None:
+    """The same tensor, first for the last three keys and then for the last alone."""
+    recorder = Recorder(from_position=3, top_left=False)
+    mask, key = torch.ones(1, 5, dtype=torch.bool), torch.zeros(1, 1, 5, 3)
+    recorder.take(0, torch.zeros(1, 1, 3, 3), key, mask, 1.0)
+    recorder.take(0, torch.zeros(1, 1, 1, 3), key, mask, 1.0)
+    assert recorder.layer_rows(0, [3, 4], keys=5)[0].tolist() == [[0.25] * 4 + [0], pytest.approx([0.2] * 5)]
