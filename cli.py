@@ -17,7 +17,8 @@ from inference.in_process import InProcessEngine
 from inference.intake import read_picture
 from inference.protocol import Engine, Progress
 from inference.settings import Settings, read_settings
-from inference.trace.request import BASE, BASE_LABEL, Generation, Request, parse_keep, parse_variant
+from inference.trace.parse import parse_keep, parse_variant
+from inference.trace.request import BASE, BASE_LABEL, Generation, Request
 from inference.trace.session import AdapterFacts, Session
 from viz import weight_results
 from viz.results import SESSION, results_folder, write_results

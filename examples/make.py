@@ -15,7 +15,8 @@ from inference.mini.examples import Example, example_pictures
 from inference.protocol import Progress
 from inference.settings import Settings
 from inference.trace.files import new_folder
-from inference.trace.request import BASE, Request, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import BASE, Request
 from inference.trace.session import Session
 
 HERE = Path(__file__).parent

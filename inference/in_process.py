@@ -15,8 +15,9 @@ from inference.errors import ModelError
 from inference.mini import ADAPTERS_DIR, BASE_DIR, BASE_NAME
 from inference.protocol import Progress
 from inference.settings import Settings
-from inference.trace.request import Request, check_request
+from inference.trace.request import Request
 from inference.trace.session import AdapterFacts, ModelFacts, Session
+from inference.trace.validate import check_request
 
 if TYPE_CHECKING:
     from inference.model.engine import ModelEngine

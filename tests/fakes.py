@@ -11,9 +11,11 @@ from PIL import Image
 from inference.protocol import AdapterFacts, Progress
 from inference.trace.condense import condense
 from inference.trace.files import load_session, write_session
-from inference.trace.request import Keep, Limits, Part, Picture, Request, Variant, check_request, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Keep, Limits, Part, Picture, Request, Variant
 from inference.trace.session import ImageSpan, ModelFacts, Run, RunnerUp, Scores, Session, Timings, Token, Trace
 from inference.trace.size import Extent, describe_size, kept_bytes
+from inference.trace.validate import check_request
 
 LAYERS, HEADS, ROWS, COLS = 5, 3, 7, 11
 CELL = 32

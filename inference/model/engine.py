@@ -27,9 +27,10 @@ from inference.protocol import Progress
 from inference.settings import Settings
 from inference.trace.files import write_session
 from inference.trace.geometry import find_images
-from inference.trace.request import Request, Variant, check_request
+from inference.trace.request import Request, Variant
 from inference.trace.session import AdapterFacts, ImageSpan, ModelFacts, Run, Session
 from inference.trace.size import Extent, check_keep, check_size, describe_size, kept_bytes
+from inference.trace.validate import check_request
 
 WAITING_S = 0.2
 

@@ -33,6 +33,9 @@ class Scores:
     logprob: float
     entropy: float
     runners_up: tuple[RunnerUp, ...]
+    divergence: float | None = None
+    """Kullback-Leibler divergence, in nats, of this variant's distribution over the vocabulary from the base's at the
+    same place after the same words; None where there is no such base."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from inference.mini import ADAPTERS_DIR
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
 from inference.trace.files import load_session
-from inference.trace.request import Generation, Request, Variant, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Generation, Request, Variant
 from inference.trace.session import Session
 from tests.fakes import make_picture
 from tests.inference.trace.alike import assert_alike

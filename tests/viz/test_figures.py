@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from inference.errors import SettingsError
-from inference.trace.request import Picture, Request, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Picture, Request
 from inference.trace.session import AdapterFacts, Session
 from tests.fakes import make_picture, make_session, make_trace
 from viz import overlay

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.trace.request import Request, Variant, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Request, Variant
 from inference.trace.session import Session
 from tests.fakes import COLS, HEADS, LAYERS, ROWS, make_picture, make_session, make_trace
 from viz.look import look

@@ -16,7 +16,8 @@ import gradio as gr
 from inference.errors import SettingsError
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
-from inference.trace.request import Request, Variant, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Request, Variant
 from inference.trace.summary import summarise, summarise_adapter
 from viz import handlers
 from viz.page import forms

@@ -14,7 +14,8 @@ from inference.errors import PictureError, QuestionError, SettingsError
 from inference.intake import read_picture
 from inference.protocol import AdapterFacts, Progress
 from inference.settings import Settings
-from inference.trace.request import BASE, AdapterAt, Generation, Picture, Request, Variant, parse_keep
+from inference.trace.parse import parse_keep
+from inference.trace.request import BASE, AdapterAt, Generation, Picture, Request, Variant
 from inference.trace.session import Session
 from inference.trace.size import format_bytes
 

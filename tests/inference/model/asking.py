@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from inference.protocol import Progress
-from inference.trace.request import Generation, Request, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Generation, Request
 from inference.trace.session import Session
 from tests.inference.model.conftest import make_picture
 

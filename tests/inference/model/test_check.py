@@ -18,7 +18,8 @@ from inference.model.decode import Conversation
 from inference.model.engine import ModelEngine
 from inference.model.load import LoadedModel
 from inference.protocol import Progress
-from inference.trace.request import Generation, Keep, Request, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Generation, Keep, Request
 from inference.trace.session import Session
 from tests.inference.model.conftest import HEADS, LAYERS, Room, make_picture
 

@@ -1,13 +1,16 @@
 """The order of a run: turns, stops, notes, and what is refused before the model is asked."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from inference.catalog import find_adapters
 from inference.errors import AdapterError, QuestionError, SettingsError
+from inference.model.capture import Recorder
 from inference.model.engine import ModelEngine
 from inference.model.load import LoadedModel
 from inference.model.prompt import build_prompt
@@ -62,10 +65,30 @@ def test_rows_and_tokens_are_where_they_belong(room: Room, engine: ModelEngine) 
         assert not row[..., token.row_at + 1 :].any()
 
 
-@pytest.mark.parametrize(("keep", "parts"), [(Keep(question=False), {"answer"}), (Keep(answer=False), {"question"})])
-def test_only_what_is_asked_for_is_kept(room: Room, engine: ModelEngine, keep: Keep, parts: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("keep", "parts"),
+    [
+        (Keep(question=False), {"answer": 4}),
+        (Keep(answer=False), {"question": 6}),
+        (Keep(), {"question": 6, "answer": 4}),
+        (Keep(question=False, answer=False), {}),
+    ],
+)
+def test_only_what_is_asked_for_is_kept(
+    room: Room, engine: ModelEngine, monkeypatch: pytest.MonkeyPatch, keep: Keep, parts: dict[str, int]
+) -> None:
+    """Queries of other tokens are not even set aside."""
+    recorders: list[Recorder] = []
+    begin = Recorder.__init__
+
+    def remembered(self: Recorder, **wanted: Any) -> None:
+        begin(self, **wanted)
+        recorders.append(self)
+
+    monkeypatch.setattr(Recorder, "__init__", remembered)
     run = finish(engine.run(make_request(keep=keep), room())).runs[0]
-    assert {token.part for token in run.trace.tokens} == parts
+    assert Counter(token.part for token in run.trace.tokens) == parts
+    assert set(recorders[0]._places) == {token.row_at for token in run.trace.tokens}
 
 
 def test_another_waits_for_its_turn_and_neither_sees_the_others_adapter(room: Room, engine: ModelEngine) -> None:

@@ -1,5 +1,6 @@
 """Tokens and rows of the engine against the libraries' own eager attention, for the base and for adapters."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,14 @@ import pytest
 import torch
 
 from inference.model.capture import capturing
+from inference.model.decode import Conversation, force_answer, write_answer
 from inference.model.engine import ModelEngine
 from inference.model.load import LoadedModel
+from inference.model.pictures import choose_bounds, prepare_pictures
+from inference.model.prompt import build_prompt
 from inference.protocol import Progress
-from inference.trace.request import Generation, Keep, Picture, Request, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Generation, Keep, Picture, Request
 from inference.trace.session import Run, Session
 from tests.inference.model.conftest import HEADS, LAYERS, Room, make_picture
 from tests.inference.model.reference import Reference, check_trace, load_reference, recorded_rows, stack_rows
@@ -188,6 +193,36 @@ def test_left_padding_and_several_prompts_in_one_batch(loaded: LoadedModel, refe
         assert not rows[..., : pads[row]].any()
         alone = stack_rows(reference.forward(inputs[row], []).attentions, [position - pads[row] for position in wanted])
         np.testing.assert_allclose(rows[..., pads[row] :], alone, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("label", VARIANTS)
+def test_a_watched_run_gives_the_plain_runs_logits(engine: ModelEngine, loaded: LoadedModel, label: str) -> None:
+    """At every step of reading, writing and forcing, bit for bit."""
+    bounds = choose_bounds(loaded, (None, None))
+    pixels = prepare_pictures(loaded, (make_picture(200, 100),), bounds)
+    assert pixels is not None
+    prompt = build_prompt(loaded.processor, question=QUESTION, picture_tokens=pixels.token_counts(2)).ids
+    chosen = [
+        (facts, at.scale)
+        for at in parse_variant(label).adapters
+        for facts in engine.adapters()
+        if facts.name == at.name
+    ]
+
+    def run(watch: AbstractContextManager[object]) -> list[torch.Tensor]:
+        conversation = Conversation(loaded, prompt, pixels)
+        with engine._bank.active(chosen), watch:
+            first = conversation.read_prompt()
+            steps = [row for _, row in write_answer(conversation, first, Generation(6), frozenset())]
+            conversation.rewind()
+            return [*steps, force_answer(conversation, first, [300, 301, 302])]
+
+    for facts, _ in chosen:
+        engine._bank.load(facts)
+    plain = run(nullcontext())
+    watched = run(capturing(loaded.model, from_position=9, positions=(2, 5)))
+    assert len(plain) == 7
+    assert all(torch.equal(one, other) for one, other in zip(plain, watched, strict=True))
 
 
 def test_a_batch_of_variants(base_folder: Path, adapters_folder: Path, references: dict[str, Reference]) -> None:

@@ -14,7 +14,8 @@ from inference.model.engine import ModelEngine
 from inference.model.load import LoadedModel
 from inference.protocol import Progress
 from inference.settings import Settings
-from inference.trace.request import Generation, Keep, Request, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Generation, Keep, Request
 from inference.trace.session import Session
 from tests.inference.model.conftest import Room, make_picture, save_adapter
 from tests.inference.trace.alike import assert_alike

@@ -10,7 +10,8 @@ import pytest
 from inference.errors import SessionError
 from inference.trace.archive import pack_session, unpack_session
 from inference.trace.files import load_session, save_session
-from inference.trace.request import Limits, Request, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Limits, Request
 from tests.fakes import make_picture, make_session
 from tests.inference.trace.alike import ARRAYS, assert_alike
 

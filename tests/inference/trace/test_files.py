@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from inference.errors import SessionError
 from inference.trace.files import check_rows, load_session, save_session, write_session
-from inference.trace.request import Generation, Keep, Keys, Numbers, Request, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Generation, Keep, Keys, Numbers, Request
 from inference.trace.session import AdapterFacts, Scores, Session
 from tests.fakes import HEADS, LAYERS, make_picture, make_session, make_trace
 from tests.inference.trace.alike import ARRAYS, assert_alike

@@ -9,19 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.errors import QuestionError, SettingsError
-from inference.trace.request import (
-    BASE,
-    AdapterAt,
-    Generation,
-    Keep,
-    Limits,
-    Request,
-    Variant,
-    check_request,
-    parse_keep,
-    parse_numbers,
-    parse_variant,
-)
+from inference.trace.parse import parse_keep, parse_numbers, parse_variant
+from inference.trace.request import BASE, AdapterAt, Generation, Keep, Limits, Request, Variant
+from inference.trace.validate import check_request
 from tests.fakes import make_picture
 
 LIMITS = Limits(question_chars=20, answer_tokens=7, images=2, variants=3, scale=4.0)

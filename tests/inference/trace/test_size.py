@@ -9,7 +9,8 @@ import pytest
 
 from inference.errors import SettingsError
 from inference.trace.files import save_session
-from inference.trace.request import Keep, Request, Variant, parse_variant
+from inference.trace.parse import parse_variant
+from inference.trace.request import Keep, Request, Variant
 from inference.trace.size import Extent, check_keep, check_size, describe_size, format_bytes, kept_bytes
 from tests.fakes import extent_of, make_picture, make_session
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from inference.protocol import AdapterFacts, Progress
 from inference.trace.files import load_session, write_session
-from inference.trace.request import Limits, Request, check_request
+from inference.trace.request import Limits, Request
 from inference.trace.session import Session
+from inference.trace.validate import check_request
 from tests.fakes import FakeEngine, make_session
 
 MARKUP = '<img src=x onerror="window.ran=1">${window.ran=1}{{window.ran}}'
