@@ -20,7 +20,7 @@ from benchmarks.capture_rounds import Measured, measure
 from benchmarks.capture_slopes import Alone, measure_alone, slopes
 from benchmarks.capture_ways import WAYS
 from benchmarks.shapes import SHAPES, ask, build, cells_for, load_miniature
-from inference.model.load import DTYPES, LoadedModel
+from inference.model.load import DTYPES
 
 SIZES = (600, 2_300, 4_600)
 MINI_CELLS, MINI_ROUNDS = (6, 6), 40
@@ -35,35 +35,30 @@ def main() -> None:
     print(f"{given.shape} in {dtype} on {given.device}, {given.attention}, {torch.get_num_threads()} threads")
     loaded = build(SHAPES[given.shape], device=given.device, dtype=DTYPES[dtype], attention=given.attention)
     names = [name for name in WAYS if given.inline or name != "inline"]
-    sizes = []
+    sizes, every = [], 3 if given.quick else 2
     for length in given.sizes or SIZES[: 2 if given.quick else 3]:
-        sizes.append(measure_length(loaded, length, names, rounds_for(length, quick=given.quick)))
+        question = ask(loaded.model.config, cells_for(length), device=loaded.device)
+        sizes.append(measure(loaded, question, names, rounds=rounds_for(length, quick=given.quick), eager_every=every))
         print_size(sizes[-1])
     del loaded
     alone = measure_alone(SHAPES["2b-layers"], torch.device(given.device))
-    clicked = measure_clicks()
+    clicked = measure_clicks(9 if given.quick else 30)
     mini = measure_mini(given.device)
     print_rest(alone, clicked, mini)
     print(f"\n{time.monotonic() - started:.0f} s\n")
     print(json.dumps(figures(sizes, alone, clicked, mini)))
 
 
-def measure_length(loaded: LoadedModel, length: int, names: Sequence[str], rounds: int) -> Measured:
-    """These ways on a question of about so many keys."""
-    question = ask(loaded.model.config, cells_for(length), device=loaded.device)
-    return measure(loaded, question, names, rounds)
-
-
 def measure_mini(device: str) -> Measured:
     """The shipped miniature, whose whole run takes some 20 ms."""
     loaded = load_miniature(device)
     question = ask(loaded.model.config, MINI_CELLS, device=loaded.device)
-    return measure(loaded, question, ("plain", "ours"), MINI_ROUNDS)
+    return measure(loaded, question, ("plain", "ours"), rounds=MINI_ROUNDS)
 
 
 def rounds_for(length: int, *, quick: bool) -> int:
     """So many that short runs, which vary most, are repeated most."""
-    return min(9, max(3, (4_000 if quick else 12_000) // length))
+    return min(9, max(3, (4_000 if quick else 20_000) // length))
 
 
 def figures(sizes: Sequence[Measured], alone: Sequence[Alone], clicked: Clicked, mini: Measured) -> dict[str, Any]:
@@ -106,7 +101,8 @@ def print_rest(alone: Sequence[Alone], clicked: Clicked, mini: Measured) -> None
     most, opening = max(clicked.clicks) / MB, clicked.opening / MB
     print(f"\na session of {clicked.session / MB:,.0f} MB: opening it and its first look read {opening:.1f} MB,")
     print(f"a click {clicked.per_click / MB:.2f} MB (at most {most:.2f}) of {len(clicked.clicks)};", end=" ")
-    print(f"after as many the process had grown by {clicked.growth / MB:.1f} MB")
+    print("after as many the process's own memory")
+    print(f"had grown by {clicked.growth / MB:.1f} MB, and {clicked.mapped / MB:.0f} MB more of the files were mapped")
     print_size(mini)
 
 

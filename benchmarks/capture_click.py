@@ -24,12 +24,14 @@ KINDS = ("token", "layer", "head")
 @dataclass(frozen=True)
 class Clicked:
     """All in bytes: the session on the disk; what opening it and its first look fetched from there; what each click
-    fetched after that, with nothing left in the system's cache; by how much the process grew over as many clicks."""
+    fetched after that, with nothing left in the system's cache; by how much the process's own memory, and what it has
+    mapped of files (which the system takes back as it needs it), grew over as many clicks."""
 
     session: int
     opening: float
     clicks: tuple[int, ...]
     growth: int
+    mapped: int
 
     @property
     def per_click(self) -> float:
@@ -37,7 +39,7 @@ class Clicked:
         return statistics.mean(self.clicks)
 
 
-def measure_clicks(clicks: int = CLICKS) -> Clicked:
+def measure_clicks(clicks: int) -> Clicked:
     """Clicks on a made session of a large model and picture; its disk space is needed for as long."""
     with tempfile.TemporaryDirectory(prefix="lora-attention-huge-") as name:
         folder = Path(name) / "session"
@@ -62,17 +64,19 @@ def click_cold(folder: Path, clicks: int) -> Clicked:
         read.append(bytes_read() - before)
         del session
     size = sum(path.stat().st_size for path in files)
-    return Clicked(size, statistics.mean(opened), tuple(read), _growth(folder, clicks))
+    forget_files(files)
+    return Clicked(size, statistics.mean(opened), tuple(read), *_growth(folder, clicks))
 
 
-def _growth(folder: Path, clicks: int) -> int:
+def _growth(folder: Path, clicks: int) -> tuple[int, int]:
     session, choice, tokens = _open(folder)
     rng = random.Random(1)
-    before = status_bytes("VmRSS")
+    before = [status_bytes(name) for name in ("RssAnon", "RssFile")]
     for number in range(clicks):
         choice = changed(choice, KINDS[number % len(KINDS)], session, tokens, rng)
         _look(session, choice)
-    return status_bytes("VmRSS") - before
+    own, mapped = (status_bytes(name) - was for name, was in zip(("RssAnon", "RssFile"), before, strict=True))
+    return own, mapped
 
 
 def _open(folder: Path) -> tuple[Session, Choice, int]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from benchmarks.capture_ways import (
 )
 from benchmarks.shapes import Question, free_bytes
 from inference.model.capture import capturing
+from inference.model.decode import see_pictures
 from inference.model.load import LoadedModel
 
 _EAGER_COPIES = 4
@@ -66,12 +68,14 @@ class Measured:
     stored_loss: float
 
 
-def measure(loaded: LoadedModel, question: Question, names: Sequence[str], rounds: int) -> Measured:
-    """The named ways of this question, eager attention in every second round, if it fits at all."""
+def measure(
+    loaded: LoadedModel, question: Question, names: Sequence[str], *, rounds: int, eager_every: int = 2
+) -> Measured:
+    """The named ways of this question; eager attention, which takes longest, not in every round, if it fits at all."""
     fits = eager_fits(loaded, question)
     exact, loss = differences(loaded, question, to_eager=fits)  # Which warms everything up.
     ways = {name: WAYS[name] for name in names if fits or name != "eager"}
-    taken = take_turns(loaded, question, ways, rounds=rounds, every={"eager": 2})
+    taken = take_turns(loaded, question, ways, rounds=rounds, every={"eager": eager_every})
     return Measured(question.length, taken, exact, loss)
 
 
@@ -111,21 +115,22 @@ def differences(loaded: LoadedModel, question: Question, *, to_eager: bool) -> t
 
     Without `to_eager` the first is None.
     """
+    features = see_pictures(loaded, question.pixels)
     with tempfile.TemporaryDirectory(prefix="lora-attention-capture-") as name:
         with capturing(loaded.model, **watched(question)) as recorder:
-            converse(loaded, question)
+            converse(loaded, question, features)
         exact = write(recorder, question, Path(name), numbers="float32", number=0).rows
         rounded = write(recorder, question, Path(name), numbers="float16", number=1).rows
         del recorder
-        error = _error(loaded, question, exact) if to_eager else None
+        error = _error(loaded, question, features, exact) if to_eager else None
         # A token at a time: both arrays may be large.
         loss = max(np.abs(one - other.astype(np.float32)).max() for one, other in zip(exact, rounded, strict=True))
     return error, float(loss)
 
 
-def _error(loaded: LoadedModel, question: Question, rows: Rows) -> float:
+def _error(loaded: LoadedModel, question: Question, features: Any, rows: Rows) -> float:
     with attending_eagerly(loaded) as (watching, attentions):
-        converse(watching, question)
+        converse(watching, question, features)
     positions = [token.row_at for token in kept_tokens(question)]
     reference = eager_rows(attentions, positions, question.length)
     return float(np.abs(rows - reference).max())

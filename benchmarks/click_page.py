@@ -6,7 +6,6 @@ time stamp to the second frame after the page says that it shows another choice.
 
 import os
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,8 +18,6 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks.clicks import KINDS, Click
 from inference.in_process import InProcessEngine
 from inference.settings import Settings
-from inference.trace.files import save_session
-from inference.trace.session import Session
 from viz.overlay import COLORMAPS
 from viz.serve import build_asgi
 
@@ -40,9 +37,9 @@ _WATCH = """() => {
 }"""
 
 
-def click_page(name: str, session: Session, *, repeats: int) -> list[Click]:
-    """Every kind of click in turn, the page waiting for each."""
-    with _served(session) as address, sync_playwright() as playwright:
+def click_page(name: str, folder: Path, *, repeats: int) -> list[Click]:
+    """Every kind of click in turn on the session in this folder, which is named as the page's finished one is."""
+    with _served(folder) as address, sync_playwright() as playwright:
         path = next(found for found in map(shutil.which, _NAMES) if found)
         browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -78,19 +75,17 @@ def _click(page: Page, kind: str, turn: int) -> float:
 
 
 @contextmanager
-def _served(session: Session) -> Iterator[str]:
-    """The address of the page with this session open."""
+def _served(folder: Path) -> Iterator[str]:
+    """The address of the page with the session of this folder open."""
     settings = Settings()
-    with tempfile.TemporaryDirectory(prefix="lora-attention-click-") as folder:
-        save_session(session, Path(folder) / "finished")
-        app = build_asgi(InProcessEngine(settings), settings, examples=Path(folder))
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, name="page")
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.05)
-            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    app = build_asgi(InProcessEngine(settings), settings, examples=folder.parent)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, name="page")
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -2,13 +2,15 @@
 
 import random
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import made
-from benchmarks.click import changed, click_handlers, percentile
+from benchmarks.click import HUGE, changed, click_handlers, figures, percentile
 from benchmarks.clicks import KINDS, Click
+from inference.trace.files import save_session
 from tests.fakes import make_session
 from viz.choices import check_choice
 from viz.view import Choice
@@ -30,10 +32,24 @@ def test_each_kind_of_click_changes_its_own_thing_and_stays_allowed() -> None:
             assert check_choice(session, after) == after
 
 
-def test_handlers_are_clicked_as_often_as_asked() -> None:
-    clicks = click_handlers("made", make_session(), 3)
+def test_handlers_are_clicked_as_often_as_asked(tmp_path: Path) -> None:
+    save_session(make_session(), tmp_path / "session")
+    clicks = click_handlers("made", tmp_path / "session", 3)
     assert [click.kind for click in clicks] == list(KINDS) * 3
     assert all(click.ms > 0 for click in clicks)
+
+
+def test_the_huge_session_is_told_apart() -> None:
+    clicks = [Click("token", name, ms) for name, ms in (("192 px", 2.0), ("1600 px", 3.0), (HUGE, 50.0))]
+    told = figures(clicks, clicks[:2])
+    assert told == {
+        "p50_ms": 2.0,
+        "p95_ms": 3.0,
+        "page_p95_ms": 3.0,
+        "huge_p50_ms": 50.0,
+        "huge_p95_ms": 50.0,
+        "huge_page_p95_ms": None,
+    }
 
 
 def test_the_made_session_holds_attention_rows(monkeypatch: pytest.MonkeyPatch) -> None:
