@@ -64,7 +64,7 @@ def answer(task: Task, turn: Turn) -> Generator[Progress, None, Run]:
     conversation = Conversation(task.loaded, task.prompt.ids, task.pixels, turn.features)
     positions = _prompt_positions(task.prompt, request.keep)
     started = time.perf_counter()
-    with capturing(task.loaded.model, from_position=len(task.prompt.ids) - 1, positions=positions) as recorder:
+    with capturing(task.loaded.model, from_position=_first_row(task), positions=positions) as recorder:
         stage: Stage = "picture" if task.pixels and turn.features is None else "tokens"
         yield Progress(stage, label, 0, request.generation.max_new_tokens)
         first = conversation.read_prompt()
@@ -145,6 +145,12 @@ def _write_trace(task: Task, turn: Turn, recorder: Recorder, kept: Kept, text: s
             trace: Trace = end.value
             return trace
         yield Progress("rows", turn.variant.label, done, total, text)
+
+
+def _first_row(task: Task) -> int | None:
+    """The position that predicts the answer's first token; None if no row of the answer is kept."""
+    keep = task.request.keep
+    return len(task.prompt.ids) - 1 if keep.answer or keep.thinking else None
 
 
 def _prompt_positions(prompt: Prompt, keep: Keep) -> range:

@@ -8,6 +8,7 @@ vision tower keeps its own attention. Knows no adapter, no request, no disk, and
 """
 
 import functools
+import math
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ class _Layer:
 
 
 class Recorder:
-    """Queries of the wanted positions: those named, and all from `from_position` on, in every layer.
+    """Queries of the wanted positions: those named, and all from `from_position` on (None: no other), in every layer.
 
     A position is a place on the key axis, padding included. Where a position is run twice (the cache was cut back in
     between), its latest query counts. Keys are those of the latest pass: rows are to be read before a cache that is
@@ -52,9 +53,9 @@ class Recorder:
     (as sdpa has it, for a static cache that was empty) and not at the last keys (as flash attention has it).
     """
 
-    def __init__(self, *, from_position: int, positions: Sequence[int] = (), top_left: bool = True) -> None:
+    def __init__(self, *, from_position: int | None, positions: Sequence[int] = (), top_left: bool = True) -> None:
         self.heads = 0
-        self._from = from_position
+        self._from = math.inf if from_position is None else from_position
         self._positions = frozenset(positions)
         self._top_left = top_left
         self._layers: dict[int, _Layer] = {}
@@ -175,7 +176,7 @@ class Recorder:
 
 
 @contextmanager
-def capturing(model: Any, *, from_position: int, positions: Sequence[int] = ()) -> Iterator[Recorder]:
+def capturing(model: Any, *, from_position: int | None, positions: Sequence[int] = ()) -> Iterator[Recorder]:
     """A recorder that listens to the text layers of this model until the block ends, however it ends.
 
     Raises:
