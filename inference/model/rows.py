@@ -133,8 +133,10 @@ class _Writer:
             kept = _pick(rows, 2, self._columns)
             head_means += kept
             _put(files["layer_means"], block, (layer,), kept.mean(0))
-            for place in (place for place, chosen in enumerate(self.layers) if chosen == layer):
-                _put(files["rows"], block, (place,), _pick(kept, 0, self._head_places).transpose(0, 1))
+            if layer in self.layers:
+                _put(
+                    files["rows"], block, (self.layers.index(layer),), _pick(kept, 0, self._head_places).transpose(0, 1)
+                )
             yield
         head_means /= self._recorder.layers
         _put(files["head_means"], block, (), head_means.transpose(0, 1))

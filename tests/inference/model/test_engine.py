@@ -69,9 +69,8 @@ def test_rows_and_tokens_are_where_they_belong(room: Room, engine: ModelEngine) 
     ("keep", "parts"),
     [
         (Keep(question=False), {"answer": 4}),
-        (Keep(answer=False), {"question": 6}),
-        (Keep(), {"question": 6, "answer": 4}),
-        (Keep(question=False, answer=False), {}),
+        (Keep(answer=False), {"question": 7}),
+        (Keep(), {"question": 7, "answer": 4}),
     ],
 )
 def test_only_what_is_asked_for_is_kept(
