@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 ASSETS = Path(__file__).parent / "assets"
-STAGE_SCRIPTS = ("dom.js", "words.js", "maps.js", "where.js", "stage.js", "acts.js")
+STAGE_SCRIPTS = ("dom.js", "words.js", "maps.js", "where.js", "rooms.js", "stage.js", "acts.js")
 STYLES = ("page.css", "stage.css")
 
 _HEAD = """<meta name="color-scheme" content="light dark">

@@ -213,3 +213,19 @@ def test_downloads_follow_what_is_shown(visit: Visit) -> None:
     link = unquote(desk.page.get_attribute("[data-part=files] a >> nth=0", "href") or "")
     assert '"layer":2' in link
     assert "opacity=0.3" in link
+
+
+def test_rooms_are_tabs_and_one_is_open(visit: Visit) -> None:
+    desk = visit()
+    rooms = {name: desk.page.locator(f"[data-part={name}]") for name in ("look", "compare", "evidence")}
+    assert [room.is_visible() for room in rooms.values()] == [True, False, False]
+    desk.page.focus("[data-room=look]")
+    desk.page.keyboard.press("ArrowLeft")
+    assert desk.page.evaluate("document.activeElement.dataset.room") == "evidence"
+    assert rooms["look"].is_hidden()
+    assert rooms["compare"].is_hidden()
+    assert desk.page.get_attribute("[data-room=evidence]", "aria-selected") == "true"
+    desk.page.click("[data-room=look]")
+    assert rooms["look"].is_visible()
+    assert desk.page.locator(".lav-words").is_visible()
+    assert desk.wrong == []

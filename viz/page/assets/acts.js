@@ -24,13 +24,14 @@ function chooseRange(range) {
 }
 
 root.addEventListener("click", (event) => {
-  const target = event.target.closest("[role=option], .lav-tile, .lav-layer, [data-act], [data-tab], [data-session]");
+  const target = event.target.closest("[role=option], .lav-tile, .lav-layer, [data-act], [data-tab], [data-room], [data-session]");
   if (!target || !root.contains(target) || target === root) return;
   if (target.matches("[role=option]")) pickToken(target, event.shiftKey);
   else if (target.matches(".lav-tile")) chooseTile(target);
   else if (target.matches(".lav-layer")) choose({ layer: Number(target.dataset.layer), head: null });
   else if (target.dataset.act) ACTS[target.dataset.act]();
   else if (target.dataset.tab) openTab(target.dataset.tab);
+  else if (target.dataset.room) openRoom(target.dataset.room);
   else openSession(Number(target.dataset.session));
 });
 

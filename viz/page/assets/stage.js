@@ -96,6 +96,7 @@ async function apply(look) {
   showDials(look);
   showNotes(look);
   showFiles(look);
+  showOpenRoom(look);
   tell(look);
 }
 

@@ -1,0 +1,25 @@
+// The rooms of the right side, one open at a time: Look, Compare, Evidence. The words above belong to all of them.
+// What a room shows beyond the look is fetched by its own function, and only while that room is open.
+
+const rooms = { open: "look", show: {} };
+
+// `showRoom(look)` is called when the room is opened and after every choice that is made while it is open.
+function fillsRoom(name, showRoom) {
+  rooms.show[name] = showRoom;
+}
+
+function openRoom(name) {
+  rooms.open = name;
+  for (const tab of root.querySelectorAll("[data-room]")) {
+    const chosen = tab.dataset.room === name;
+    setAttribute(tab, "aria-selected", chosen);
+    setAttribute(tab, "tabindex", chosen ? 0 : -1);
+    show(part(tab.dataset.room), chosen);
+  }
+  showOpenRoom(stage.look);
+}
+
+function showOpenRoom(look) {
+  const showRoom = rooms.show[rooms.open];
+  if (look && showRoom) showRoom(look);
+}
