@@ -7,6 +7,7 @@ is the one to come from: the base, or another adapter. Knows no colours and no m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -15,22 +16,13 @@ from inference.errors import SettingsError
 from inference.trace import maps
 from inference.trace.session import Trace
 
+Measure = Literal["share", "variation", "shannon"]
+"""How much a head changed. share: on the picture, sum(M_b) - sum(M_a), signed, in shares of all the attention.
+variation: total variation, half the sum over cells of |W_b - W_a|, 0 to 1. shannon: Jensen-Shannon distance, the root
+of the base-2 divergence of W_a and W_b, 0 to 1."""
+
 EXACT_CELLS = 400
 """Largest map whose earth mover's distance is computed exactly: its time grows with the square of the cells."""
-
-
-@dataclass(frozen=True)
-class HeadChange:
-    """How much each head of every layer changed; NaN where one of the two does not look at the picture at all.
-
-    share: change of the share on the picture, sum(M_b) - sum(M_a), signed, in shares of all the attention.
-    variation: total variation, half the sum over cells of |W_b - W_a|, from 0 to 1.
-    shannon: Jensen-Shannon distance, the root of the base-2 divergence of W_a and W_b, from 0 to 1.
-    """
-
-    share: Float[np.ndarray, "layers heads"]
-    variation: Float[np.ndarray, "layers heads"]
-    shannon: Float[np.ndarray, "layers heads"]
 
 
 @dataclass(frozen=True)
@@ -50,38 +42,44 @@ class RankedHead:
     value: float
 
 
-def check_comparable(a: Trace, b: Trace) -> None:
-    """Refuses two traces that do not hold the same words over the same picture grids.
+def check_comparable(a: Trace, b: Trace, tokens: slice) -> None:
+    """Refuses tokens that did not look from the same place, over the same words and the same picture grids.
+
+    A row is of the same words where all tokens up to it are alike. So the rows that predict the first token at which
+    two answers part may be compared, and none after them; those of the question always.
 
     Raises:
         SettingsError: with what differs.
     """
-    words = [[(token.id, token.position, token.part) for token in trace.tokens] for trace in (a, b)]
-    if a.images != b.images or words[0] != words[1]:
-        different = "other picture grids" if a.images != b.images else "other words"
-        raise SettingsError(
-            "two runs over the same words and pictures", different, "ask again with the same words for all variants"
-        )
-    if (a.layers, a.heads, a.sums.shape) != (b.layers, b.heads, b.sums.shape):
+    if a.images != b.images:
+        raise SettingsError("two runs over the same pictures", "other picture grids", "ask again with one picture size")
+    if (a.layers, a.heads, a.sums.shape[1:]) != (b.layers, b.heads, b.sums.shape[1:]):
         raise SettingsError("two runs of the same kept layers and heads", "other ones", "keep the same in both")
+    if _read(a, tokens) != _read(b, tokens):
+        raise SettingsError(
+            "tokens that come after the same words in both", "other words", "ask again with the same words for all"
+        )
 
 
-def head_change(a: Trace, b: Trace, *, tokens: slice, image: int = 0) -> HeadChange:
-    """The change of every head, mean over the tokens first; the two distances only where the head's rows were kept.
+def head_change(
+    a: Trace, b: Trace, measure: Measure, *, tokens: slice, image: int = 0
+) -> Float[np.ndarray, "layers heads"]:
+    """The change of every head from a to b, mean over the tokens first.
+
+    A distance is NaN where the head's rows were not kept, or where one of the two does not look at the picture at all.
 
     Source: Lin, "Divergence measures based on the Shannon entropy" (1991); Endres and Schindelin (2003) for its root.
     """
-    check_comparable(a, b)
-    share = maps.layer_head_share(b, tokens, image) - maps.layer_head_share(a, tokens, image)
-    variation, shannon = (np.full(share.shape, np.nan, np.float32) for _ in range(2))
+    check_comparable(a, b, tokens)
+    if measure == "share":
+        return np.asarray(maps.layer_head_share(b, tokens, image) - maps.layer_head_share(a, tokens, image))
+    distance = total_variation if measure == "variation" else shannon_distance
+    values = np.full(a.sums.shape[1:3], np.nan, np.float32)
     for layer in a.layers:
         # A layer at a time: all heads of a large model over a large picture would be hundreds of megabytes.
-        within_a, within_b = (
-            _within(maps.head_maps(trace, tokens=tokens, layer=layer, image=image)) for trace in (a, b)
-        )
-        variation[layer] = total_variation(within_a, within_b)
-        shannon[layer] = shannon_distance(within_a, within_b)
-    return HeadChange(share, variation, shannon)
+        within = [_within(maps.head_maps(trace, tokens=tokens, layer=layer, image=image)) for trace in (a, b)]
+        values[layer] = distance(*within)
+    return values
 
 
 def total_variation(
@@ -152,6 +150,13 @@ def first_parting(a: Sequence[int], b: Sequence[int]) -> int | None:
         if place >= min(len(a), len(b)) or a[place] != b[place]:
             return place
     return None
+
+
+def _read(trace: Trace, tokens: slice) -> tuple[list[int], list[int]]:
+    """From where the tokens look, and all kept tokens that the last of them has read."""
+    from_where = [token.row_at for token in trace.tokens[tokens]]
+    last = max(from_where, default=-1)
+    return from_where, [token.id for token in trace.tokens if token.position <= last]
 
 
 def _within(grids: Float[np.ndarray, "heads rows cols"]) -> Float[np.ndarray, "heads cells"]:

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from inference.errors import GeometryError
-from inference.trace.session import ImageSpan
+from inference.trace import maps
+from inference.trace.session import ImageSpan, Trace
 
 Box = tuple[float, float, float, float]
 
@@ -67,6 +68,16 @@ def box_figures(grid: Float[np.ndarray, "rows cols"], span: ImageSpan, box: Box)
     x, y = (col + 0.5) * span.original_wh[0] / span.cols, (row + 0.5) * span.original_wh[1] / span.rows
     hit = total > 0 and bool(left <= x <= right and top <= y <= bottom)
     return BoxFigures(share, within, area, within / area, hit)
+
+
+def box_shares(trace: Trace, box: Box, *, tokens: slice, image: int = 0) -> Float[np.ndarray, "layers heads"]:
+    """Share of all its attention that every head gives the box, mean over the tokens; NaN where it was not kept."""
+    cover = box_cover(trace.images[image], box)
+    values = np.full(trace.sums.shape[1:3], np.nan, np.float32)
+    for layer in trace.layers:
+        grids = maps.head_maps(trace, tokens=tokens, layer=layer, image=image)
+        values[layer] = (grids * cover).sum((-2, -1))
+    return values
 
 
 def _cover(cells: int, length: float, low: float, high: float) -> Float[np.ndarray, "cells"]:

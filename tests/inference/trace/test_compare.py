@@ -8,13 +8,15 @@ from scipy.optimize import linprog
 
 from inference.errors import SettingsError
 from inference.trace import compare, maps
+from inference.trace.compare import Measure
 from inference.trace.condense import condense
 from inference.trace.request import Keep
 from inference.trace.session import ImageSpan, Trace
-from tests.fakes import make_token
+from tests.fakes import make_token, make_trace
 
 LAYERS, HEADS, ROWS, COLS = 3, 2, 5, 7
 SPAN = ImageSpan(1, ROWS, COLS, (COLS * 32, ROWS * 32), (COLS * 32, ROWS * 32))
+MEASURES: tuple[Measure, ...] = ("share", "variation", "shannon")
 
 
 def trace_of(rows: np.ndarray, keep: Keep | None = None) -> Trace:
@@ -27,25 +29,29 @@ def random_rows(seed: int, tokens: int = 2) -> np.ndarray:
     return np.asarray(rows / rows.sum(-1, keepdims=True))
 
 
-def test_a_trace_against_itself_is_no_change() -> None:
+def change(a: Trace, b: Trace, measure: Measure, tokens: slice) -> np.ndarray:
+    return compare.head_change(a, b, measure, tokens=tokens)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_trace_against_itself_is_no_change(measure: Measure) -> None:
     trace = trace_of(random_rows(0))
-    change = compare.head_change(trace, trace, tokens=slice(0, 2))
-    for table in (change.share, change.variation, change.shannon):
-        assert table.shape == (LAYERS, HEADS)
-        assert not table.any()
+    values = change(trace, trace, measure, slice(0, 2))
+    assert values.shape == (LAYERS, HEADS)
+    assert not values.any()
 
 
 def test_head_change_equals_plain_loops() -> None:
     rows_a, rows_b = random_rows(1), random_rows(2)
-    change = compare.head_change(trace_of(rows_a), trace_of(rows_b), tokens=slice(0, 2))
-    for layer, head in np.ndindex(LAYERS, HEADS):
-        a, b = (rows[:, layer, head, 1:36].mean(0).astype(np.float64) for rows in (rows_a, rows_b))
-        assert change.share[layer, head] == pytest.approx(b.sum() - a.sum(), abs=1e-6)
+    found = {one: change(trace_of(rows_a), trace_of(rows_b), one, slice(0, 2)) for one in MEASURES}
+    for at in np.ndindex(LAYERS, HEADS):
+        a, b = (rows[:, at[0], at[1], 1:36].mean(0).astype(np.float64) for rows in (rows_a, rows_b))
+        assert found["share"][at] == pytest.approx(b.sum() - a.sum(), abs=1e-6)
         a, b = a / a.sum(), b / b.sum()
-        assert change.variation[layer, head] == pytest.approx(sum(abs(x - y) for x, y in zip(a, b, strict=True)) / 2)
+        assert found["variation"][at] == pytest.approx(sum(abs(x - y) for x, y in zip(a, b, strict=True)) / 2)
         middle = (a + b) / 2
         bits = sum(x * np.log2(x / m) / 2 for one in (a, b) for x, m in zip(one, middle, strict=True))
-        assert change.shannon[layer, head] == pytest.approx(bits**0.5, abs=1e-5)
+        assert found["shannon"][at] == pytest.approx(bits**0.5, abs=1e-5)
 
 
 def test_maps_with_nothing_in_common_are_as_far_apart_as_can_be() -> None:
@@ -66,21 +72,21 @@ def test_a_head_that_does_not_look_has_a_share_and_no_distance() -> None:
     blind = rows.copy()
     blind[:, 1, 1, 1:36] = 0
     blind[:, 1, 1] /= blind[:, 1, 1].sum(-1, keepdims=True)
-    change = compare.head_change(trace_of(rows), trace_of(blind), tokens=slice(0, 1))
-    assert np.isnan(change.variation[1, 1]) and np.isnan(change.shannon[1, 1])
-    assert np.isfinite(change.variation).sum() == LAYERS * HEADS - 1
-    assert change.share[1, 1] == pytest.approx(-rows[0, 1, 1, 1:36].sum(), abs=1e-6)
-    assert len(compare.rank_heads(change.variation, 99)) == LAYERS * HEADS - 1
+    found = {one: change(trace_of(rows), trace_of(blind), one, slice(0, 1)) for one in MEASURES}
+    assert np.isnan(found["variation"][1, 1]) and np.isnan(found["shannon"][1, 1])
+    assert np.isfinite(found["variation"]).sum() == LAYERS * HEADS - 1
+    assert found["share"][1, 1] == pytest.approx(-rows[0, 1, 1, 1:36].sum(), abs=1e-6)
+    assert len(compare.rank_heads(found["variation"], 99)) == LAYERS * HEADS - 1
 
 
 def test_heads_that_were_not_kept_have_a_share_alone() -> None:
     keep = Keep(layers=(0, 2), heads=(1,), numbers="float32")
     rows_a, rows_b = random_rows(4), random_rows(5)
-    part = compare.head_change(trace_of(rows_a, keep), trace_of(rows_b, keep), tokens=slice(0, 2))
-    full = compare.head_change(trace_of(rows_a), trace_of(rows_b), tokens=slice(0, 2))
-    np.testing.assert_allclose(part.share, full.share, atol=1e-6)
-    assert np.argwhere(np.isfinite(part.variation)).tolist() == [[0, 1], [2, 1]]
-    np.testing.assert_allclose(part.variation[[0, 2], 1], full.variation[[0, 2], 1], atol=1e-6)
+    part = {one: change(trace_of(rows_a, keep), trace_of(rows_b, keep), one, slice(0, 2)) for one in MEASURES}
+    full = {one: change(trace_of(rows_a), trace_of(rows_b), one, slice(0, 2)) for one in MEASURES}
+    np.testing.assert_allclose(part["share"], full["share"], atol=1e-6)
+    assert np.argwhere(np.isfinite(part["variation"])).tolist() == [[0, 1], [2, 1]]
+    np.testing.assert_allclose(part["variation"][[0, 2], 1], full["variation"][[0, 2], 1], atol=1e-6)
 
 
 def test_other_words_other_grids_and_other_heads_are_refused() -> None:
@@ -90,7 +96,27 @@ def test_other_words_other_grids_and_other_heads_are_refused() -> None:
     heads = trace_of(random_rows(6), Keep(heads=(0,)))
     for other, said in ((words, "other words"), (grid, "other picture grids"), (heads, "other ones")):
         with pytest.raises(SettingsError, match=said):
-            compare.head_change(trace, other, tokens=slice(0, 1))
+            change(trace, other, "share", slice(0, 1))
+
+
+def test_own_answers_are_compared_up_to_the_token_at_which_they_part() -> None:
+    """The row that predicts it has read the same words in both; the next one has not, nor has a longer answer's end."""
+    a, b = make_trace((" a", "b", "c")), make_trace((" a", "x", "c", "d"), seed=1)
+    b = replace(b, tokens=tuple(replace(one, id=99) if one.text == "x" else one for one in b.tokens))
+    for fair in (slice(0, 4), slice(2, 6), slice(5, 6)):
+        compare.check_comparable(a, b, fair)
+        assert np.isfinite(change(a, b, "variation", fair)).all()
+    for unfair in (slice(6, 7), slice(3, 7), slice(6, 8)):
+        with pytest.raises(SettingsError, match="other words"):
+            compare.check_comparable(a, b, unfair)
+
+
+def test_the_same_word_after_a_longer_thought_is_not_compared() -> None:
+    a = make_trace()
+    moved = [replace(one, position=one.position + 2, row_at=one.row_at + 2) for one in a.tokens]
+    later = tuple(new if one.part == "answer" else one for one, new in zip(a.tokens, moved, strict=True))
+    with pytest.raises(SettingsError, match="other words"):
+        compare.check_comparable(a, replace(a, tokens=later), slice(4, 5))
 
 
 @pytest.mark.parametrize(
@@ -155,6 +181,6 @@ def test_where_two_answers_part(a: tuple[int, ...], b: tuple[int, ...], place: i
 def test_a_chosen_head_agrees_with_its_map() -> None:
     rows_a, rows_b = random_rows(8), random_rows(9)
     a, b = trace_of(rows_a), trace_of(rows_b)
-    change = compare.head_change(a, b, tokens=slice(1, 2))
+    found = change(a, b, "variation", slice(1, 2))
     grids = [maps.image_map(one, tokens=slice(1, 2), layer=2, head=0, within=True).ravel() for one in (a, b)]
-    assert change.variation[2, 0] == pytest.approx(float(compare.total_variation(*grids)), abs=1e-6)
+    assert found[2, 0] == pytest.approx(float(compare.total_variation(*grids)), abs=1e-6)

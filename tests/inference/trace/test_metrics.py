@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from inference.errors import GeometryError
-from inference.trace.metrics import box_cover, box_figures, check_box
+from inference.trace import maps
+from inference.trace.metrics import box_cover, box_figures, box_shares, check_box
+from inference.trace.request import Keep
 from inference.trace.session import ImageSpan
+from tests.fakes import HEADS, LAYERS, make_trace
 
 SPAN = ImageSpan(4, 3, 5, (160, 96), (500, 300))  # a cell is 100 x 100 px of the original
 
@@ -54,3 +57,14 @@ def test_corners_in_any_order_are_cut_to_the_picture() -> None:
 def test_boxes_without_area_are_refused(box: tuple[float, ...]) -> None:
     with pytest.raises(GeometryError):
         check_box(box, (500, 300))  # type: ignore[arg-type]
+
+
+def test_shares_of_all_heads_are_those_of_their_maps() -> None:
+    keep = Keep(layers=(0, 3), heads=(2,), numbers="float32")
+    trace, box = make_trace(images=2, keep=keep), (40.0, 30.0, 100.0, 190.0)
+    found = box_shares(trace, box, tokens=slice(1, 4), image=1)
+    assert found.shape == (LAYERS, HEADS)
+    assert np.argwhere(np.isfinite(found)).tolist() == [[0, 2], [3, 2]]
+    for layer in keep.layers or ():
+        grid = maps.image_map(trace, tokens=slice(1, 4), layer=layer, head=2, image=1)
+        assert found[layer, 2] == pytest.approx(box_figures(grid, trace.images[1], box).share, abs=1e-7)
