@@ -55,6 +55,11 @@ class InProcessEngine:
         engine = self._loaded()
         return engine.adapters() if engine else self._catalog()
 
+    def base_folder(self) -> Path | None:
+        """The model's folder; None for a model that is named by its place on the hub."""
+        folder = Path(self._settings.model) if self._settings.model else BASE_DIR
+        return folder if folder.is_dir() else None
+
     def warm_up(self) -> None:
         """Begins to load the model, in the background; a failure is logged here and told by the next run."""
         self._start()

@@ -42,6 +42,9 @@ class Engine(Protocol):
     def adapters(self) -> tuple[AdapterFacts, ...]:
         """All adapters found, usable or not, in the order of their names."""
 
+    def base_folder(self) -> Path | None:
+        """The folder with the model's own safetensors, if this process can read them; None otherwise."""
+
     def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
         """Progress, then exactly one Session; closing the iterator stops the work within one token.
 

@@ -68,6 +68,10 @@ class RemoteEngine:
         """What the given callable finds, asked anew each time."""
         return self._adapters()
 
+    def base_folder(self) -> Path | None:
+        """None: the model's weights lie on the other side."""
+        return None
+
     def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
         """Hands on the other side's progress, then the session that it sent, and remembers the model's facts.
 

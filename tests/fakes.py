@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from inference.mini import ADAPTERS_DIR, BASE_DIR
 from inference.protocol import AdapterFacts, Progress
 from inference.trace.condense import condense
 from inference.trace.files import load_session, write_session
@@ -107,10 +108,13 @@ class FakeEngine:
 
     def adapters(self) -> tuple[AdapterFacts, ...]:
         return (
-            AdapterFacts("other", "", rank=8, alpha=16, modules=("q_proj",), towers=("text",), layers=(0, 1)),
-            AdapterFacts("shortcut", "", rank=8, alpha=16, modules=("q_proj",), towers=("text",), layers=(0, 1)),
+            _facts("other"),
+            _facts("shortcut"),
             AdapterFacts("broken", "", problems=("adapter_config.json is missing.",)),
         )
+
+    def base_folder(self) -> Path | None:
+        return BASE_DIR
 
     def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
         check_request(request, Limits())
@@ -128,3 +132,9 @@ class FakeEngine:
         except GeneratorExit:
             self.closed.set()
             raise
+
+
+def _facts(name: str) -> AdapterFacts:
+    """Of the miniature's adapter of that name: its files, and what they are said to hold here."""
+    folder = str(ADAPTERS_DIR / name)
+    return AdapterFacts(name, folder, rank=8, alpha=16, modules=("q_proj",), towers=("text",), layers=(0, 1))

@@ -10,7 +10,7 @@ import pytest
 
 from inference.errors import AdapterError, ModelError, QuestionError
 from inference.in_process import InProcessEngine
-from inference.mini import ADAPTERS_DIR
+from inference.mini import ADAPTERS_DIR, BASE_DIR
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
 from inference.trace.files import load_session
@@ -52,6 +52,12 @@ def test_making_the_engine_imports_no_library_of_models() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_bases_own_files_are_told_where_they_lie_here(tmp_path: Path) -> None:
+    assert InProcessEngine(Settings()).base_folder() == BASE_DIR
+    assert InProcessEngine(Settings(model=str(tmp_path))).base_folder() == tmp_path
+    assert InProcessEngine(Settings(model="owner/name")).base_folder() is None
 
 
 def test_the_miniature_answers_with_its_own_adapters(engine: InProcessEngine, tmp_path: Path) -> None:
