@@ -24,6 +24,7 @@ from viz.page.examples import read_examples
 from viz.page.routes import session_routes
 from viz.page.shelf import Shelf
 from viz.page.skin import look_and_feel
+from viz.page.weights import WeightDesk, weight_routes
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -47,9 +48,10 @@ def build_asgi(
     `examples` may hold `examples.json` with pictures, and a saved session in `finished`; both may be missing.
     """
     shelf = Shelf(store or SessionStore.for_settings(settings), _finished(examples))
-    page = build_page(engine, settings, shelf, examples=read_examples(examples))
+    desk = WeightDesk.of(shelf, engine)
+    page = build_page(engine, settings, shelf, desk, examples=read_examples(examples))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.routes.extend([Route("/api/health", _health(engine)), *session_routes(shelf)])
+    app.router.routes.extend([Route("/api/health", _health(engine)), *session_routes(shelf), *weight_routes(desk)])
     limit = int(settings.upload_mb * 1e6)
     gr.mount_gradio_app(app, page, path="/", max_file_size=limit, **look_and_feel())
     return Headers(BodyLimit(app, limit + 1_000_000))

@@ -1,4 +1,4 @@
-"""The named endpoints for programs: /analyze, /map and /adapters. They make sense without the page.
+"""The named endpoints for programs: /analyze, /map, /weights and /adapters. They make sense without the page.
 
 Their parameters are hidden components, which is where Gradio takes the types of its documentation from; their
 docstrings are that documentation. Inputs come unchecked, as everywhere, and are checked here.
@@ -23,6 +23,7 @@ from viz import handlers
 from viz.page import forms
 from viz.page.scratch import folder_of
 from viz.page.shelf import Shelf
+from viz.page.weights import WeightDesk
 
 COPIED_S = 60.0
 POOLINGS = ("attention", "picture")
@@ -30,12 +31,13 @@ NAMES = tuple(name for name in forms.Form.__dataclass_fields__ if name not in ("
 
 
 class Endpoints:
-    """What the three endpoints call."""
+    """What the endpoints call."""
 
-    def __init__(self, engine: Engine, settings: Settings, shelf: Shelf) -> None:
+    def __init__(self, engine: Engine, settings: Settings, shelf: Shelf, desk: WeightDesk) -> None:
         self.engine = engine
         self.settings = settings
         self.shelf = shelf
+        self.desk = desk
         self._folder = folder_of(self, "maps")
 
     def analyze(
@@ -47,7 +49,8 @@ class Endpoints:
         timings) and the session as a file, which opens again on the page. A job yields its progress before.
         image: a PNG, JPEG, WebP, GIF, BMP or TIFF file. question: what to ask. variants: labels such as "base",
         "other", "other@0.5" or "one+two"; /adapters lists the names. settings: answer_tokens, sample, temperature,
-        top_p, seed, system_prompt, forced_answer, expected_answer, min_pixels, max_pixels, and what is kept:
+        top_p, seed, system_prompt, words ("own": each variant its own answer; "base": all the base's, so that all tokens can be
+        compared), forced_answer, expected_answer, min_pixels, max_pixels, and what is kept:
         keep_tokens (a list of "question", "answer", "thinking", "prompt"), keep_layers and keep_heads (such as
         "0-5,20"; left out, all), keep_keys ("all" or "pictures"), keep_numbers ("float16" or "float32"),
         compare_eager (true: tell the largest difference from eager attention). All may be left out.
@@ -89,6 +92,16 @@ class Endpoints:
         """The adapters for /analyze, with rank, modules and layers; `problems` says why one cannot be used."""
         return [summarise_adapter(facts) for facts in self.engine.adapters()]
 
+    def weights(self, adapters: list[str], measure: str = "frobenius") -> dict[str, Any]:
+        """What adapters change in each weight, from their files alone: as JSON. Uses no model.
+
+        adapters: up to 6 names; /adapters lists them. measure: what `charts` holds for each layer and module, of
+        frobenius, spectral, effective_rank, stable_rank, or ratio, for which the base's weights are read as well;
+        `changes` has the others in any case. `overlaps`: how alike two adapters are. `problems`: why an adapter, or
+        a pair, has no figures.
+        """
+        return self.desk.values(adapters, measure)
+
     def _request(self, image: Any, question: Any, variants: Any, settings: Any) -> Request:
         given = {} if settings is None else settings
         if not isinstance(given, dict):
@@ -113,7 +126,7 @@ class Endpoints:
 
 
 def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
-    """Adds the three endpoints to the Blocks that are open; the one that uses the model shares its queue."""
+    """Adds the endpoints to the Blocks that are open; the one that uses the model shares its queue."""
     quick = {"concurrency_limit": 4, "show_progress": "hidden"}
     _endpoint(
         endpoints.analyze,
@@ -139,6 +152,12 @@ def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
             gr.Textbox("viridis", label="colormap", visible=False),
         ],
         [gr.File(label="map", visible=False), gr.JSON(label="numbers", visible=False)],
+        **quick,
+    )
+    _endpoint(
+        endpoints.weights,
+        [gr.JSON([], label="adapters", visible=False), gr.Textbox("frobenius", label="measure", visible=False)],
+        [gr.JSON(label="weights", visible=False)],
         **quick,
     )
     _endpoint(endpoints.adapters, [], [gr.JSON(label="adapters", visible=False)], **quick)

@@ -13,13 +13,16 @@ from viz.page.examples import Example
 from viz.page.forms import variant_rows
 from viz.page.listeners import Listeners
 from viz.page.shelf import Shelf
+from viz.page.weights import WeightDesk
 
 MODEL = "model"
 STATES = 500
 """All listeners and endpoints that use the model share this id, so that one of them runs at a time."""
 
 
-def build_page(engine: Engine, settings: Settings, shelf: Shelf, *, examples: Sequence[Example] = ()) -> gr.Blocks:
+def build_page(
+    engine: Engine, settings: Settings, shelf: Shelf, desk: WeightDesk, *, examples: Sequence[Example] = ()
+) -> gr.Blocks:
     """The page, ready to be launched or mounted with `skin.look_and_feel()`."""
     is_mini = settings.model == ""
     hour_s = 3600
@@ -36,7 +39,7 @@ def build_page(engine: Engine, settings: Settings, shelf: Shelf, *, examples: Se
             settings, examples=examples, variants=variant_rows(engine.adapters(), settings), is_mini=is_mini
         )
         _listen(page, parts, listeners)
-        api.add_endpoints(api.Endpoints(engine, settings, shelf), MODEL)
+        api.add_endpoints(api.Endpoints(engine, settings, shelf, desk), MODEL)
     page.queue(max_size=settings.queue)
     # What Gradio keeps of a tab is small, but it keeps 10,000 of them unless told otherwise.
     page.state_session_capacity = STATES
@@ -64,10 +67,12 @@ def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
     asked = started.then(listeners.ask, inputs=parts.form, **model)
     swapping = parts.swap.click(listeners.starting, outputs=buttons, **quick)
     swapped = swapping.then(listeners.swap, inputs=[parts.session_id, parts.swap_picture], **model)
-    for event in (asked, swapped):  # all that goes wrong inside is told there; what is left is a full queue
+    parts.stage.same(listeners.starting, outputs=buttons, **quick)
+    repeated = parts.stage.same(listeners.same_words, **model)
+    for event in (asked, swapped, repeated):  # all that goes wrong inside is told there; what is left is a full queue
         event.failure(listeners.refused, outputs=buttons, **quick)
     # The words come after the end, or the last progress on its way would write over them.
-    parts.cancel.click(None, cancels=[asked, swapped]).then(listeners.cancelled, outputs=buttons, **quick)
+    parts.cancel.click(None, cancels=[asked, swapped, repeated]).then(listeners.cancelled, outputs=buttons, **quick)
 
     raw = quick | {"preprocess": False}
     parts.picture.upload(listeners.check_picture, inputs=parts.picture, outputs=[parts.picture, parts.status], **raw)

@@ -8,18 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from inference.mini import ADAPTERS_DIR, BASE_DIR
 from inference.settings import Settings
 from inference.trace.request import Keep
+from inference.weights.adapter import open_adapter
+from inference.weights.base import BaseWeights
+from inference.weights.report import weigh_adapter
+from inference.weights.table import weight_grid
 from tests.viz.page.conftest import Served, in_loop, soon
 from tests.viz.page.engines import ChoosyEngine
 from viz.page.api import NAMES
 from viz.page.blocks import MODEL, build_page
 from viz.page.shelf import Shelf
+from viz.page.weights import WeightDesk
 
+NAMED = ("shortcut", "other")
 ROOT = Path(__file__).parents[3]
 
 
@@ -48,7 +56,7 @@ def analyzed(client: Client, picture: Path) -> tuple[dict[str, Any], str]:
     return summary, path
 
 
-def test_three_endpoints_with_these_parameters(client: Client) -> None:
+def test_endpoints_have_these_parameters(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     shown = {
         name: ([each["parameter_name"] for each in one["parameters"]], [each["label"] for each in one["returns"]])
@@ -60,6 +68,7 @@ def test_three_endpoints_with_these_parameters(client: Client) -> None:
             ["session", "variant", "token", "token_to", "layer", "head", "pooling", "image", "colormap"],
             ["map", "numbers"],
         ),
+        "/weights": (["adapters", "measure"], ["weights"]),
         "/adapters": ([], ["adapters"]),
     }
     assert "other@0.5" in named["/analyze"]["description"]
@@ -102,6 +111,34 @@ def test_map_gives_picture_and_numbers(client: Client, analyzed: tuple[dict[str,
     assert (len(numbers["grid"]), len(numbers["grid"][0])) == (7, 11)
     assert sum(map(sum, numbers["grid"])) == pytest.approx(1, abs=1e-4)
     assert (numbers["layer"], numbers["head"]) == (4, None)
+
+
+def test_weights_gives_all_figures_and_no_folder(client: Client) -> None:
+    told = client.predict(adapters=["shortcut", "broken", "other"], measure="ratio", api_name="/weights")
+    weighed = [weigh_adapter(open_adapter(ADAPTERS_DIR / name, BaseWeights(BASE_DIR))) for name in NAMED]
+    assert [one["adapter"]["name"] for one in told["adapters"]] == list(NAMED)
+    assert told["adapters"][1]["changes"][0]["ratio"] == pytest.approx(weighed[1].changes[0].ratio)
+    assert [(one["first"], one["second"]) for one in told["overlaps"]] == [NAMED]
+    assert [one["of"] for one in told["problems"]] == ["broken"]
+    grid = weight_grid(weighed, "ratio")
+    assert told["charts"]["text"]["modules"] == list(grid.modules)
+    np.testing.assert_allclose(np.array(told["charts"]["text"]["values"], float), grid.values)
+    assert str(ADAPTERS_DIR.parent) not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({"adapters": ["nobody"]}, "one of other, shortcut, broken"),
+        ({"adapters": []}, "1 to 6 adapters, got 0"),
+        ({"adapters": "other"}, "adapters as a list of names"),
+        ({"adapters": [["other"]]}, "adapters as a list of names"),
+        ({"adapters": ["other"], "measure": "size"}, "a measure of frobenius"),
+    ],
+)
+def test_weights_refuses_what_there_is_not(client: Client, sent: dict[str, Any], message: str) -> None:
+    with pytest.raises(Exception, match=message):
+        client.predict(**sent, api_name="/weights")
 
 
 def test_adapters_are_listed_with_their_problems(client: Client) -> None:
@@ -175,11 +212,12 @@ def test_forged_event_data_gets_a_sentence(served: Served, event: Any) -> None:
 def test_all_other_listeners_are_private(served: Served) -> None:
     config = httpx.get(f"{served.url}/config").json()
     public = {one["api_name"] for one in config["dependencies"] if one["api_visibility"] == "public"}
-    assert public == {"analyze", "map", "adapters"}
+    assert public == {"analyze", "map", "weights", "adapters"}
 
 
 def test_what_uses_the_model_runs_one_at_a_time(served: Served) -> None:
-    page = in_loop(lambda: build_page(ChoosyEngine(), Settings(), Shelf(served.store)))
+    engine, shelf = ChoosyEngine(), Shelf(served.store)
+    page = in_loop(lambda: build_page(engine, Settings(), shelf, WeightDesk.of(shelf, engine)))
     asking = [fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") in ("ask", "swap", "analyze")]
     assert len(asking) == 3
     assert {fn.concurrency_id for fn in asking} == {MODEL}
