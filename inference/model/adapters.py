@@ -5,10 +5,11 @@ numbers that were checked: modules, ranks and alphas are named one by one. Knows
 engine's lock is round every call.
 """
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,18 @@ from inference.placement import Fit
 from inference.protocol import AdapterFacts
 from inference.tensors import UnusableError
 
+Chosen = Sequence[tuple[AdapterFacts, float]]
+"""The loaded adapters of one variant, each at its scale."""
+
+_BASE_ROW = "__base__"
+"""What the library calls a row of a batch that no adapter takes part in."""
+
 # Names on the model are ours, for a visitor's may hold signs that the library cannot take; no two banks share one.
 _numbers = itertools.count(1)
 
 
 class AdapterBank:
-    """The adapters of one model. Outside of `active` the model is the base, bit for bit."""
+    """The adapters of one model. Outside of `active` and `mixed` the model is the base, bit for bit."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -64,12 +71,12 @@ class AdapterBank:
         return self._notes[self._loaded[key]]
 
     @contextmanager
-    def active(self, chosen: Sequence[tuple[AdapterFacts, float]]) -> Iterator[None]:
+    def active(self, chosen: Chosen) -> Iterator[None]:
         """The model with these loaded adapters on, each at its scale, until the block ends, however it ends.
 
         An adapter at scale 0 is left out, so that it is the base exactly, whatever its kind.
         """
-        scales = {self._loaded[facts.folder, facts.sha256]: scale for facts, scale in chosen if scale != 0}
+        scales = self._scales(chosen)
         layers = self._layers()
         before = [(layer, dict(layer.scaling)) for layer in layers]
         try:
@@ -85,11 +92,55 @@ class AdapterBank:
                 layer.scaling.update(scaling)
                 layer.enable_adapters(False)
 
-    def leaves_pictures_alone(self, chosen: Sequence[tuple[AdapterFacts, float]]) -> bool:
+    @contextmanager
+    def mixed(self, rows: Sequence[Chosen]) -> Iterator[None]:
+        """The model for batches of so many rows, each with its own adapter on at its own scale, until the block ends.
+
+        A row without an adapter, or with one at scale 0, is the base. The vision tower is the base for all of them.
+
+        Raises:
+            ValueError: a row that `mixing_problem` has something against.
+        """
+        if problem := next(filter(None, map(self.mixing_problem, rows)), ""):
+            raise ValueError(f"a row of a batch that {problem}")
+        named = [next(iter(self._scales(chosen).items()), (_BASE_ROW, 1.0)) for chosen in rows]
+        names = [name for name, _ in named]
+        with ExitStack() as stack:
+            for layer in self._layers():
+                if layer.scaling.keys().isdisjoint(names):
+                    continue
+                # The library's own wrapper hands the names of the rows to its layers by such hooks.
+                hook = layer.register_forward_pre_hook(functools.partial(_name_rows, names), with_kwargs=True)
+                stack.callback(hook.remove)
+                stack.callback(layer.enable_adapters, False)
+                stack.callback(layer.scaling.update, dict(layer.scaling))
+                layer.scaling.update(_row_scalings(layer.scaling, named, layer.get_base_layer().weight.device))
+                layer.enable_adapters(True)
+            yield
+
+    def mixing_problem(self, chosen: Chosen) -> str:
+        """What keeps these loaded adapters from being a row among others in a batch, as the end of a sentence.
+
+        Empty where nothing does.
+        """
+        names = set(self._scales(chosen))
+        if len(names) > 1:
+            return "has several adapters at once"
+        if not self.leaves_pictures_alone(chosen):
+            return "has a part in the vision tower"
+        if any(layer.use_dora.get(name, False) for layer in self._layers() for name in names):
+            return "is a DoRA"
+        return ""
+
+    def leaves_pictures_alone(self, chosen: Chosen) -> bool:
         """Whether none of these loaded adapters, at its scale, has a part in the vision tower."""
-        names = {self._loaded[facts.folder, facts.sha256] for facts, scale in chosen if scale != 0}
+        names = set(self._scales(chosen))
         tower = self._model.model.visual.modules()
         return not any(names.intersection(module.scaling) for module in tower if isinstance(module, LoraLayer))
+
+    def _scales(self, chosen: Chosen) -> dict[str, float]:
+        """The scale of each adapter that is not switched off by it, by its name on the model."""
+        return {self._loaded[facts.folder, facts.sha256]: scale for facts, scale in chosen if scale != 0}
 
     def _layers(self) -> list[Any]:
         return [module for module in self._model.modules() if isinstance(module, LoraLayer)]
@@ -133,6 +184,25 @@ class AdapterBank:
                 setattr(self._model.get_submodule(parent), child, module.get_base_layer())
             else:
                 module.enable_adapters(False)
+
+
+def _name_rows(names: list[str], _layer: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What a layer is called with, and whose row is whose beside it."""
+    return given, {**named, "adapter_names": names}
+
+
+def _row_scalings(
+    trained: Mapping[str, float], rows: Sequence[tuple[str, float]], device: torch.device
+) -> dict[str, float | torch.Tensor]:
+    """Each adapter's scaling; where several rows have the adapter, one number for each of them, in their order.
+
+    The library multiplies what an adapter adds to all of its rows, (rows, tokens, width), by it.
+    """
+    scalings: dict[str, float | torch.Tensor] = {}
+    for name in {name for name, _ in rows if name in trained}:
+        own = [trained[name] * scale for row, scale in rows if row == name]
+        scalings[name] = torch.tensor(own, device=device)[:, None, None] if len(own) > 1 else own[0]
+    return scalings
 
 
 def _read(facts: AdapterFacts) -> AdapterFiles:

@@ -1,16 +1,31 @@
-"""One variant's run: prompt in, answer, scores and attention rows out. Whichever adapters are on is not its affair."""
+"""The runs of one batch of variants: prompt in, answers, scores and attention rows out.
+
+One variant is a batch of one. Which adapters are on in which row is not its affair; that they are is `Batch.switch`.
+"""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 
 from inference.model.capture import Recorder, capturing
 from inference.model.check import largest_error
-from inference.model.decode import Conversation, Logits, force_answer, stop_ids, write_answer
+from inference.model.decode import (
+    Conversation,
+    Logits,
+    Step,
+    force_answer,
+    given_words,
+    led_words,
+    own_words,
+    stop_ids,
+    write_answers,
+)
 from inference.model.load import LoadedModel
 from inference.model.pictures import Pixels
 from inference.model.prompt import Prompt, encode_text
@@ -35,53 +50,77 @@ class Task:
 
 @dataclass(frozen=True)
 class Turn:
-    """One variant's turn: its number among the session's runs, and the folder that its rows are written into.
-
-    `features`: of the pictures, where they were seen before; None where the variant's own adapters take part in
-    seeing. The times are those spent before the run, on its adapters and on these features.
-    """
+    """One variant's turn: its number among the session's runs; seconds spent on its adapters before the run."""
 
     variant: Variant
     number: int
-    folder: Path
-    features: Any = None
     adapter_s: float = 0.0
+
+
+@dataclass
+class Spoken:
+    """What the base has said, and the logits that each token was chosen from."""
+
+    ids: list[int] = field(default_factory=list)
+    logits: list[Float[torch.Tensor, "vocabulary"]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Variants that run side by side, and the folder that their rows are written into.
+
+    `switch` puts the adapters of some of them on, a row each. `features`: of the pictures, where they were seen
+    before, in `picture_s` seconds; None where the adapters of the only variant take part in seeing. `base`: what the
+    base says where all say the same, for the batches that come after its own.
+    """
+
+    turns: tuple[Turn, ...]
+    folder: Path
+    switch: Callable[[Sequence[Turn]], AbstractContextManager[None]]
+    features: Any = None
     picture_s: float = 0.0
+    base: Spoken | None = None
+
+    @property
+    def base_row(self) -> int | None:
+        """The base's place among the rows; None: it is not there."""
+        return next((row for row, turn in enumerate(self.turns) if turn.variant.is_base), None)
 
 
 @dataclass
 class _Answer:
-    """What was written so far, token by token."""
+    """What one variant wrote so far, token by token."""
 
     ids: list[int] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
     finish: str = "length"
 
 
-def answer(task: Task, turn: Turn) -> Generator[Progress, None, Run]:
-    """Progress of one variant's run, and at last the run; closing it stops within one token and frees what it held."""
-    label, request = turn.variant.label, task.request
-    conversation = Conversation(task.loaded, task.prompt.ids, task.pixels, turn.features)
+def answer(task: Task, batch: Batch) -> Generator[Progress, None, list[Run]]:
+    """Progress of one batch's runs, and at last the runs, in the order of its turns.
+
+    Closing it stops within one token and frees what it held.
+    """
+    request, count = task.request, len(batch.turns)
     positions = _prompt_positions(task.prompt, request.keep)
     started = time.perf_counter()
-    with capturing(task.loaded.model, from_position=_first_row(task), positions=positions) as recorder:
-        stage: Stage = "picture" if task.pixels and turn.features is None else "tokens"
-        yield Progress(stage, label, 0, request.generation.max_new_tokens)
-        first = conversation.read_prompt()
-        written = yield from _write(task, conversation, first, label)
-    tokens_s = turn.picture_s + time.perf_counter() - started
-    started = time.perf_counter()
-    parts = split_thinking([_text(task, [token]) for token in written.ids], opened=task.prompt.opens_thinking)
-    kept = _kept(task, written, parts, positions)
-    trace = yield from _write_trace(task, turn, recorder, kept, _text(task, written.ids))
-    timings = Timings(turn.adapter_s, tokens_s, time.perf_counter() - started)
-    eager_error = None
-    if request.compare_eager:
-        yield Progress("check", label)
-        eager_error = largest_error(task.loaded.model, conversation, recorder, kept, written.ids)
-    expected = _expected_logprob(task, conversation, first)
-    thinking, said = _split(task, written.ids, parts)
-    return Run(turn.variant, said, written.finish, trace, timings, expected, thinking, eager_error)
+    conversation = Conversation(task.loaded, task.prompt.ids, task.pixels, batch.features, rows=count)
+    with batch.switch(batch.turns):
+        with capturing(task.loaded.model, from_position=_first_row(task), positions=positions) as recorder:
+            stage: Stage = "picture" if task.pixels and batch.features is None else "tokens"
+            for turn in batch.turns:
+                yield Progress(stage, turn.variant.label, 0, request.generation.max_new_tokens)
+            first = conversation.read_prompt()
+            written = yield from _write(task, batch, conversation, first)
+        # What was done for all together took each of them an equal part.
+        tokens_s = (batch.picture_s + time.perf_counter() - started) / count
+        expected = _expected_logprobs(task, conversation, first)
+    runs = []
+    for row, of_one in enumerate(written):
+        run = yield from _read_rows(task, batch, recorder, row, of_one)
+        timings = replace(run.timings, tokens_s=tokens_s)
+        runs.append(replace(run, timings=timings, expected_logprob=expected[row]))
+    return runs
 
 
 def extent(task: Task, facts: ModelFacts) -> Extent:
@@ -105,21 +144,89 @@ def extent(task: Task, facts: ModelFacts) -> Extent:
     )
 
 
-def _write(task: Task, conversation: Conversation, first: Logits, label: str) -> Generator[Progress, None, _Answer]:
-    request, written = task.request, _Answer()
-    if request.forced_answer is not None:
-        ids = encode_text(task.loaded.processor, request.forced_answer)
-        logits = force_answer(conversation, first, ids)
-        written = _Answer(ids, [_score(task, row, token) for row, token in zip(logits, ids, strict=True)], "forced")
-        yield Progress("tokens", label, len(ids), len(ids), request.forced_answer)
-        return written
-    limit = request.generation.max_new_tokens
-    for token, logits in write_answer(conversation, first, request.generation, stop_ids(task.loaded)):
-        written.ids.append(token)
-        written.scores.append(_score(task, logits[-1], token))
-        yield Progress("tokens", label, len(written.ids), limit, _text(task, written.ids))
-    written.finish = "length" if len(written.ids) == limit else "stop"
+def _write(
+    task: Task, batch: Batch, conversation: Conversation, first: Logits
+) -> Generator[Progress, None, list[_Answer]]:
+    request = task.request
+    written = [_Answer() for _ in batch.turns]
+    given = _given_ids(task, batch)
+    limit = request.generation.max_new_tokens if given is None else len(given)
+    for number, (said, logits) in enumerate(_steps(task, batch, conversation, first, given)):
+        base = _base_logits(task, batch, logits, number)
+        for row, (turn, of_one) in enumerate(zip(batch.turns, written, strict=True)):
+            token = said[row]
+            if token is None:
+                continue
+            of_one.ids.append(token)
+            of_one.scores.append(score_token(logits[row], token, lambda other: _text(task, [other]), base))
+            if batch.base is not None and row == batch.base_row:
+                batch.base.ids.append(token)
+                batch.base.logits.append(logits[row].clone())
+            yield Progress("tokens", turn.variant.label, len(of_one.ids), limit, _text(task, of_one.ids))
+    for turn, of_one in zip(batch.turns, written, strict=True):
+        is_own = request.forced_answer is None and (request.words == "own" or turn.variant.is_base)
+        of_one.finish = ("length" if len(of_one.ids) == limit else "stop") if is_own else "forced"
     return written
+
+
+def _given_ids(task: Task, batch: Batch) -> list[int] | None:
+    """The words that are known before the batch is run."""
+    if task.request.forced_answer is not None:
+        return encode_text(task.loaded.processor, task.request.forced_answer)
+    if task.request.words == "base" and batch.base is not None and batch.base_row is None:
+        return batch.base.ids
+    return None
+
+
+def _steps(
+    task: Task, batch: Batch, conversation: Conversation, first: Logits, given: list[int] | None
+) -> Iterator[tuple[list[int | None], Step]]:
+    """What each row says at each step, and the logits that it comes from."""
+    request, rows = task.request, len(batch.turns)
+    if given is not None and request.forced_answer is not None:
+        logits = force_answer(conversation, first, given)
+        for number, token in enumerate(given):
+            yield [token] * rows, logits[:, number]
+        return
+    stops, limit = stop_ids(task.loaded), request.generation.max_new_tokens
+    if given is not None:
+        # In as many passes as the base took for them, so that what changes nothing differs by nothing.
+        choose, limit = given_words(given, rows), len(given)
+    elif request.words == "base" and batch.base_row is not None:
+        choose = led_words(request.generation, stops, rows, batch.base_row)
+    else:
+        choose = own_words(request.generation, stops, rows)
+    yield from write_answers(conversation, first, choose, limit=limit, filler=min(stops))
+
+
+def _base_logits(task: Task, batch: Batch, logits: Step, number: int) -> Float[torch.Tensor, "vocabulary"] | None:
+    """The base's logits at this step, where all say the same and the base is known."""
+    if not task.request.same_words:
+        return None
+    if batch.base_row is not None:
+        return logits[batch.base_row]
+    return batch.base.logits[number] if batch.base else None
+
+
+def _read_rows(
+    task: Task, batch: Batch, recorder: Recorder, row: int, written: _Answer
+) -> Generator[Progress, None, Run]:
+    """Progress of one variant's rows, and its run; without what was measured for the whole batch."""
+    turn, started = batch.turns[row], time.perf_counter()
+    parts = split_thinking([_text(task, [token]) for token in written.ids], opened=task.prompt.opens_thinking)
+    kept = _kept(task, written, parts, _prompt_positions(task.prompt, task.request.keep))
+    text = _text(task, written.ids)
+    writing = write_rows(recorder, kept, batch.folder, number=turn.number, batch=row)
+    trace = yield from _told(writing, turn.variant.label, text)
+    timings = Timings(turn.adapter_s, 0.0, time.perf_counter() - started)
+    eager_error = None
+    if task.request.compare_eager:
+        yield Progress("check", turn.variant.label)
+        again = Conversation(task.loaded, task.prompt.ids, task.pixels, batch.features)
+        with batch.switch([turn]):
+            eager_error = largest_error(task.loaded.model, again, recorder, kept, written.ids, batch=row)
+    thinking, said = _split(task, written.ids, parts)
+    return Run(turn.variant, said, written.finish, trace, timings, thinking=thinking, eager_error=eager_error)
 
 
 def _kept(task: Task, written: _Answer, parts: Sequence[Part], positions: Sequence[int]) -> Kept:
@@ -136,15 +243,14 @@ def _kept(task: Task, written: _Answer, parts: Sequence[Part], positions: Sequen
     return Kept(tuple(tokens), task.images, prompt.question_span, len(prompt.ids) + len(written.ids), keep)
 
 
-def _write_trace(task: Task, turn: Turn, recorder: Recorder, kept: Kept, text: str) -> Generator[Progress, None, Trace]:
-    steps = write_rows(recorder, kept, turn.folder, number=turn.number)
+def _told(writing: Generator[tuple[int, int], None, Trace], label: str, text: str) -> Generator[Progress, None, Trace]:
     while True:
         try:
-            done, total = next(steps)
+            done, total = next(writing)
         except StopIteration as end:
             trace: Trace = end.value
             return trace
-        yield Progress("rows", turn.variant.label, done, total, text)
+        yield Progress("rows", label, done, total, text)
 
 
 def _first_row(task: Task) -> int | None:
@@ -159,12 +265,12 @@ def _prompt_positions(prompt: Prompt, keep: Keep) -> range:
     return range(*prompt.question_span) if keep.question else range(0)
 
 
-def _expected_logprob(task: Task, conversation: Conversation, first: Logits) -> float | None:
+def _expected_logprobs(task: Task, conversation: Conversation, first: Logits) -> list[float | None]:
     if task.request.expected_answer is None:
-        return None
+        return [None] * len(first)
     ids = encode_text(task.loaded.processor, task.request.expected_answer)
     conversation.rewind()
-    return sum_logprob(force_answer(conversation, first, ids), ids)
+    return [sum_logprob(of_one, ids) for of_one in force_answer(conversation, first, ids)]
 
 
 def _split(task: Task, ids: Sequence[int], parts: Sequence[Part]) -> tuple[str, str]:
@@ -172,10 +278,6 @@ def _split(task: Task, ids: Sequence[int], parts: Sequence[Part]) -> tuple[str, 
     thinking = [token for token, part in zip(ids, parts, strict=True) if part == "thinking"]
     said = [token for token, part in zip(ids, parts, strict=True) if part == "answer"]
     return strip_tags(_text(task, thinking)), _text(task, said).strip()
-
-
-def _score(task: Task, logits: torch.Tensor, token: int) -> Scores:
-    return score_token(logits, token, lambda other: _text(task, [other]))
 
 
 def _text(task: Task, ids: Sequence[int]) -> str:

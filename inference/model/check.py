@@ -33,7 +33,7 @@ def check_memory(loaded: LoadedModel, length: int) -> None:
         SettingsError: with what it would take.
     """
     needed = _COPIES * loaded.text_config.num_attention_heads * length**2 * _FLOAT_BYTES
-    free = _free_bytes(loaded.device)
+    free = free_bytes(loaded.device)
     if needed > free:
         raise SettingsError(
             f"{needed / 1e9:.1f} GB of free memory to compare {length:,} tokens with eager attention",
@@ -42,10 +42,13 @@ def check_memory(loaded: LoadedModel, length: int) -> None:
         )
 
 
-def largest_error(model: Any, conversation: Conversation, recorder: Recorder, kept: Kept, ids: Sequence[int]) -> float:
+def largest_error(
+    model: Any, conversation: Conversation, recorder: Recorder, kept: Kept, ids: Sequence[int], *, batch: int = 0
+) -> float:
     """The most that any float32 row of the kept tokens, layers and heads differs from the eager one.
 
-    `ids` is what was written. The conversation goes on as if nothing had been read again.
+    `ids` is what was written, by the recorder's conversation `batch`; the other conversation is one of a single row
+    with the same prompt, which goes on as if nothing had been read again.
 
     Raises:
         ModelError: eager attention gives numbers that are not finite.
@@ -53,7 +56,7 @@ def largest_error(model: Any, conversation: Conversation, recorder: Recorder, ke
     errors = [0.0]
 
     def compare(layer: int, eager: torch.Tensor) -> None:
-        errors.append(_layer_error(recorder, kept, layer, eager))
+        errors.append(_layer_error(recorder, kept, layer, eager, batch))
 
     layers = range(recorder.layers) if kept.keep.layers is None else kept.keep.layers
     with _eager_text(model), _weights_shown(model, layers, compare):
@@ -62,14 +65,16 @@ def largest_error(model: Any, conversation: Conversation, recorder: Recorder, ke
     return max(errors)
 
 
-def _layer_error(recorder: Recorder, kept: Kept, layer: int, eager: Float[torch.Tensor, "heads queries keys"]) -> float:
+def _layer_error(
+    recorder: Recorder, kept: Kept, layer: int, eager: Float[torch.Tensor, "heads queries keys"], batch: int
+) -> float:
     heads = torch.tensor(
         range(recorder.heads) if kept.keep.heads is None else kept.keep.heads, dtype=torch.long, device=eager.device
     )
     errors = [0.0]
     for at in range(0, len(kept.tokens) if len(heads) else 0, _TOKENS_AT_ONCE):
         positions = [token.row_at for token in kept.tokens[at : at + _TOKENS_AT_ONCE]]
-        ours = recorder.layer_rows(layer, positions, keys=eager.shape[2])
+        ours = recorder.layer_rows(layer, positions, keys=eager.shape[2], batch=batch)
         theirs = eager.index_select(1, torch.tensor(positions, device=eager.device)).float()
         errors.append(float((ours - theirs).index_select(0, heads).abs().max()))
     if not all(map(math.isfinite, errors)):
@@ -108,7 +113,8 @@ def _weights_shown(model: Any, layers: Sequence[int], show: Callable[[int, torch
         yield
 
 
-def _free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> int:
+    """Memory that can be had now, on this device."""
     if device.type != "cuda":
         return int(psutil.virtual_memory().available)
     free, _ = torch.cuda.mem_get_info(device)

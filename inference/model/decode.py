@@ -1,10 +1,11 @@
-"""The conversation with the model, token by token: read the prompt, write or force an answer, step back.
+"""Conversations with the model, token by token: read the prompt, write or force an answer, step back.
 
 Every forward pass is one call of its own, so that a caller may stop between any two tokens, in any thread. Positions
-are computed here and handed to the model, which keeps none between runs. Knows no adapter and no attention row.
+are computed here and handed to the model, which keeps none between runs. Several conversations that begin with the
+same prompt go on side by side, as the rows of one batch. Knows no adapter and no attention row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,23 +16,33 @@ from inference.model.load import LoadedModel
 from inference.model.pictures import Pixels
 from inference.trace.request import Generation
 
-Logits = Float[torch.Tensor, "tokens vocabulary"]
+Logits = Float[torch.Tensor, "rows tokens vocabulary"]
+Step = Float[torch.Tensor, "rows vocabulary"]
+Chooser = Callable[[Step], list[int | None]]
+"""What each row says next, from the logits of this step; None: its answer has ended."""
 
 
 class Conversation:
-    """One prompt and what was fed after it; `length` counts the keys that the model holds.
+    """One prompt and what was fed after it, in so many `rows`; `length` counts the keys that the model holds for each.
 
     `features`: what the vision tower makes of the pixels, where it is known already (`see_pictures`); without, the
-    model looks at them itself.
+    model looks at them itself, for one row alone.
     """
 
     def __init__(
-        self, loaded: LoadedModel, prompt_ids: Sequence[int], pixels: Pixels | None, features: Any = None
+        self,
+        loaded: LoadedModel,
+        prompt_ids: Sequence[int],
+        pixels: Pixels | None,
+        features: Any = None,
+        *,
+        rows: int = 1,
     ) -> None:
         self._loaded = loaded
+        self._rows = rows
         self._ids = torch.tensor([prompt_ids], device=loaded.device)
         self._pixels = pixels
-        self._features = features
+        self._features = _repeated(features, rows) if features is not None and rows > 1 else features
         self._cache: Any = DynamicCache(config=loaded.text_config)
         self._positions, self._shift = _prompt_positions(loaded, self._ids, pixels)
 
@@ -44,14 +55,16 @@ class Conversation:
         return self._ids.shape[1]
 
     def read_prompt(self) -> Logits:
-        """The logits that predict the first token of the answer, as one row."""
+        """The logits that predict the first token of the answer."""
         return self._forward(self._ids, self._positions, logits_to_keep=1, **self._cached(), **self._pictures())
 
     def feed(self, ids: Sequence[int]) -> Logits:
-        """The logits after each of these tokens, put behind all that came before."""
-        positions = torch.arange(len(ids), device=self._loaded.device) + self.length + self._shift
-        fed = torch.tensor([list(ids)], device=self._loaded.device)
-        return self._forward(fed, positions.expand(3, 1, -1), **self._cached())
+        """The logits after each of these tokens, put behind all that came before in every row."""
+        return self._feed(torch.tensor([list(ids)], device=self._loaded.device))
+
+    def feed_each(self, ids: Sequence[int]) -> Logits:
+        """The logits after one token, each row's own."""
+        return self._feed(torch.tensor(ids, device=self._loaded.device)[:, None])
 
     def read_again(self, ids: Sequence[int]) -> None:
         """Runs the prompt with these tokens behind it in a single pass, from the start and beside all that is held."""
@@ -76,10 +89,15 @@ class Conversation:
             return {"pixel_values": self._pixels.values, "image_grid_thw": self._pixels.grid_thw}
         return {}
 
+    def _feed(self, ids: torch.Tensor) -> Logits:
+        positions = torch.arange(ids.shape[1], device=self._loaded.device) + self.length + self._shift
+        return self._forward(ids, positions.expand(3, 1, -1), **self._cached())
+
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor, **options: Any) -> Logits:
+        ids, positions = ids.expand(self._rows, -1), positions.expand(3, self._rows, -1)
         with torch.inference_mode():
             output = self._loaded.model(input_ids=ids, position_ids=positions, **options)
-        logits: torch.Tensor = output.logits[0]
+        logits: torch.Tensor = output.logits
         return logits
 
 
@@ -92,29 +110,57 @@ def see_pictures(loaded: LoadedModel, pixels: Pixels) -> Any:
         return loaded.model.model.get_image_features(pixels.values, pixels.grid_thw, return_dict=True)
 
 
-def write_answer(
-    conversation: Conversation, first: Logits, settings: Generation, stop_ids: frozenset[int]
-) -> Iterator[tuple[int, Logits]]:
-    """Each token of the answer with the logits (one row) that it was chosen from, until a stop token or the limit.
+def write_answers(
+    conversation: Conversation, first: Logits, choose: Chooser, *, limit: int, filler: int
+) -> Iterator[tuple[list[int | None], Step]]:
+    """What each row says at each step, with the logits that it was chosen from, until all have ended or the limit.
 
-    The stop token itself is not told. Nothing is computed for the token after the last one.
+    A row that has ended says None, and is fed the filler while others go on. Nothing is computed for the tokens after
+    the last ones.
     """
-    generator = torch.Generator().manual_seed(settings.seed) if settings.sample else None
-    logits = first
-    for number in range(1, settings.max_new_tokens + 1):
-        token = _choose(logits[-1], settings, generator)
-        if token in stop_ids:
+    logits = first[:, -1]
+    for number in range(1, limit + 1):
+        said = choose(logits)
+        if all(token is None for token in said):
             return
-        yield token, logits
-        if number < settings.max_new_tokens:
-            logits = conversation.feed([token])
+        yield said, logits
+        if number < limit:
+            logits = conversation.feed_each([filler if token is None else token for token in said])[:, -1]
+
+
+def own_words(settings: Generation, stops: frozenset[int], rows: int) -> Chooser:
+    """Each row chooses for itself, and draws as it would alone, until it chooses a stop token, which is not told."""
+    generators = [torch.Generator().manual_seed(settings.seed) if settings.sample else None for _ in range(rows)]
+    ended = [False] * rows
+
+    def choose(logits: Step) -> list[int | None]:
+        said: list[int | None] = [None] * rows
+        for row in (row for row in range(rows) if not ended[row]):
+            token = _choose(logits[row], settings, generators[row])
+            ended[row] = token in stops
+            said[row] = None if ended[row] else token
+        return said
+
+    return choose
+
+
+def led_words(settings: Generation, stops: frozenset[int], rows: int, leader: int) -> Chooser:
+    """One row chooses, and all say what it says."""
+    alone = own_words(settings, stops, 1)
+    return lambda logits: alone(logits[leader : leader + 1]) * rows
+
+
+def given_words(ids: Sequence[int], rows: int) -> Chooser:
+    """All rows say these tokens, one after another."""
+    left = iter(ids)
+    return lambda _: [next(left, None)] * rows
 
 
 def force_answer(conversation: Conversation, first: Logits, ids: Sequence[int]) -> Logits:
-    """The logits that predict each of these tokens, when they are put into the model's mouth."""
+    """The logits that predict each of these tokens, when they are put into the model's mouth in a single pass."""
     if len(ids) == 1:
         return first
-    return torch.cat([first, conversation.feed(ids[:-1])])
+    return torch.cat([first, conversation.feed(ids[:-1])], dim=1)
 
 
 def stop_ids(loaded: LoadedModel) -> frozenset[int]:
@@ -123,6 +169,12 @@ def stop_ids(loaded: LoadedModel) -> frozenset[int]:
     if named is None:
         named = loaded.processor.tokenizer.eos_token_id
     return frozenset(named if isinstance(named, list) else [named])
+
+
+def _repeated(features: Any, rows: int) -> Any:
+    """The same features for every row: a picture's are one tensor, and those of the next row come behind the last."""
+    layers = [of_layer * rows for of_layer in features.deepstack_features]
+    return type(features)(pooler_output=features.pooler_output * rows, deepstack_features=layers)
 
 
 def _prompt_positions(loaded: LoadedModel, ids: torch.Tensor, pixels: Pixels | None) -> tuple[torch.Tensor, int]:

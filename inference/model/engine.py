@@ -3,10 +3,13 @@
 The loaded model and the list of adapters are given; knows no page and no process boundary.
 """
 
+import functools
+import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +20,12 @@ import torch
 
 from inference.errors import AdapterError, SettingsError
 from inference.model.adapters import AdapterBank
-from inference.model.answer import Task, Turn, answer, extent
+from inference.model.answer import Batch, Spoken, Task, Turn, answer, extent
 from inference.model.check import check_memory
 from inference.model.decode import see_pictures
 from inference.model.load import LoadedModel, read_facts
 from inference.model.pictures import Bounds, Pixels, choose_bounds, prepare_pictures
+from inference.model.plan import plan_batches, rows_that_fit
 from inference.model.prompt import Prompt, build_prompt
 from inference.protocol import Progress
 from inference.settings import Settings
@@ -34,7 +38,7 @@ from inference.trace.validate import check_request
 
 WAITING_S = 0.2
 
-
+_log = logging.getLogger(__name__)
 _Chosen = list[tuple[AdapterFacts, float]]
 
 
@@ -42,6 +46,8 @@ class ModelEngine:
     """Answers requests with one model, one at a time.
 
     `catalog` tells which adapters there are now; `aliases` are other names that adapters know the model by.
+    `most_rows`: most variants that run side by side in one batch; None: as many as half of the free memory has room
+    for; 1: all one after another.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class ModelEngine:
         catalog: Callable[[], tuple[AdapterFacts, ...]],
         *,
         aliases: tuple[str, ...] = (),
+        most_rows: int | None = None,
     ) -> None:
         self._loaded = loaded
         self._settings = settings
@@ -58,6 +65,7 @@ class ModelEngine:
         self._names = {_last_name(name) for name in (loaded.name, _source_name(loaded), *aliases)}
         self._bank = AdapterBank(loaded.model)
         self._facts = read_facts(loaded)
+        self._most_rows = most_rows
         self._lock = threading.Lock()
         self._problems: dict[tuple[str, str], str] = {}
 
@@ -99,33 +107,60 @@ class ModelEngine:
         asked = extent(task, self._facts)
         self._check_room(task, asked)
         yield Progress("size", total=kept_bytes(asked, request.keep), text=describe_size(asked, request.keep))
-        runs, notes = yield from self._take_turns(task, chosen, folder)
+        runs, notes = yield from self._take_turns(task, chosen, folder, asked)
         session = self._session(request, chosen, runs, [*_request_notes(request, task, self._loaded), *notes])
         write_session(session, folder)
         yield session
 
     def _take_turns(
-        self, task: Task, chosen: Sequence[_Chosen], folder: Path
+        self, task: Task, chosen: Sequence[_Chosen], folder: Path, asked: Extent
     ) -> Generator[Progress, None, tuple[list[Run], list[str]]]:
         """Every variant's run, and what the person should know of them; pictures are seen once for all that share."""
-        runs: list[Run] = []
-        notes: list[str] = []
+        turns, notes = self._load_all(task.request, chosen)
+        batches = self._plan(task.request, chosen, asked)
+        variants = task.request.variants
+        has_base = task.request.same_words and any(variant.is_base for variant in variants)
+        base = Spoken() if has_base and len(batches) > 1 else None
+        runs: list[tuple[int, Run]] = []
         features: Any = None
-        for number, (variant, adapters) in enumerate(zip(task.request.variants, chosen, strict=True)):
-            started = time.perf_counter()
-            notes += [note for facts, _ in adapters for note in self._load(facts)]
-            turn = Turn(variant, number, folder, adapter_s=time.perf_counter() - started)
-            if task.pixels is not None and self._bank.leaves_pictures_alone(adapters):
+        for numbers in batches:
+            switch = functools.partial(self._switch, chosen)
+            batch = Batch(tuple(turns[number] for number in numbers), folder, switch, base=base)
+            together = [adapter for number in numbers for adapter in chosen[number]]
+            if task.pixels is not None and self._bank.leaves_pictures_alone(together):
                 if features is None:
-                    yield Progress("picture", variant.label, 0, task.request.generation.max_new_tokens)
+                    yield Progress("picture", variants[numbers[0]].label, 0, task.request.generation.max_new_tokens)
                     started = time.perf_counter()
                     features = see_pictures(self._loaded, task.pixels)
-                    turn = replace(turn, picture_s=time.perf_counter() - started)
-                turn = replace(turn, features=features)
-            with self._bank.active(adapters):
-                runs.append((yield from answer(task, turn)))
-            notes += _run_notes(runs[-1])
-        return runs, notes
+                    batch = replace(batch, picture_s=time.perf_counter() - started)
+                batch = replace(batch, features=features)
+            done = yield from answer(task, batch)
+            runs += zip(numbers, done, strict=True)
+        in_order = [run for _, run in sorted(runs, key=lambda numbered: numbered[0])]
+        return in_order, [*notes, *(note for run in in_order for note in _run_notes(run))]
+
+    def _load_all(self, request: Request, chosen: Sequence[_Chosen]) -> tuple[list[Turn], list[str]]:
+        """Each variant's turn once its adapters are loaded, and what the person should know of them."""
+        turns, notes = [], []
+        for number, (variant, adapters) in enumerate(zip(request.variants, chosen, strict=True)):
+            started = time.perf_counter()
+            notes += [note for facts, _ in adapters for note in self._load(facts)]
+            turns.append(Turn(variant, number, time.perf_counter() - started))
+        return turns, notes
+
+    def _plan(self, request: Request, chosen: Sequence[_Chosen], asked: Extent) -> list[list[int]]:
+        """The numbers of the variants that run together, batch by batch; tells which run by themselves, and why."""
+        problems = [self._bank.mixing_problem(adapters) for adapters in chosen]
+        for variant, problem in zip(request.variants, problems, strict=True):
+            if problem and len(chosen) > 1:
+                _log.info("%s runs by itself, for it %s", variant.label, problem)
+        most = self._most_rows or rows_that_fit(self._loaded, asked)
+        return plan_batches(request.variants, [not problem for problem in problems], most=most)
+
+    def _switch(self, chosen: Sequence[_Chosen], turns: Sequence[Turn]) -> AbstractContextManager[None]:
+        """The adapters of these turns on, each in its own row."""
+        rows = [chosen[turn.number] for turn in turns]
+        return self._bank.active(rows[0]) if len(rows) == 1 else self._bank.mixed(rows)
 
     def _session(
         self, request: Request, chosen: Sequence[_Chosen], runs: Sequence[Run], notes: Sequence[str]

@@ -39,11 +39,12 @@ class Kept:
 
 
 def write_rows(
-    recorder: Recorder, kept: Kept, folder: Path, *, number: int = 0, block_bytes: int = BLOCK_BYTES
+    recorder: Recorder, kept: Kept, folder: Path, *, number: int = 0, batch: int = 0, block_bytes: int = BLOCK_BYTES
 ) -> Generator[tuple[int, int], None, Trace]:
     """(Layers done, layers to do) before and after each, and at last the trace, mapped read-only from the folder.
 
-    The files are `rows-NUMBER.npy` and so on, one for each array of a `Trace`. Each block of tokens counts its layers
+    The files are `rows-NUMBER.npy` and so on, one for each array of a `Trace`. `batch`: which of the conversations that
+    were heard side by side. Each block of tokens counts its layers
     anew. Closing it leaves files that are not whole; the folder is the caller's.
 
     Raises:
@@ -51,7 +52,7 @@ def write_rows(
         SessionError: the disk is full.
         KeyError: a token whose query was not set aside.
     """
-    writer = _Writer(recorder, kept, block_bytes)
+    writer = _Writer(recorder, kept, batch, block_bytes)
     paths = {name: folder / f"{name}-{number}.npy" for name in writer.shapes()}
     with ExitStack() as stack:
         files = {
@@ -77,12 +78,13 @@ def write_rows(
 class _Writer:
     """One trace in the making; `steps` says how often `write` will pause."""
 
-    def __init__(self, recorder: Recorder, kept: Kept, block_bytes: int) -> None:
+    def __init__(self, recorder: Recorder, kept: Kept, batch: int, block_bytes: int) -> None:
         keep, device = kept.keep, recorder.device
         self.layers = tuple(range(recorder.layers)) if keep.layers is None else keep.layers
         self.heads = tuple(range(recorder.heads)) if keep.heads is None else keep.heads
         self._recorder = recorder
         self._kept = kept
+        self._batch = batch
         columns = kept_columns(kept.images, kept.length, pictures_alone=keep.keys == "pictures")
         self._columns = _places(columns.nonzero()[0].tolist(), device)
         self._cells = _places([key for span in kept.images for key in range(span.start, span.stop)], device)
@@ -151,7 +153,7 @@ class _Writer:
 
     def _rows(self, layer: int, tokens: Sequence[int], heads: range) -> Float[torch.Tensor, "heads tokens keys"]:
         positions = [self._kept.tokens[token].row_at for token in tokens]
-        return self._recorder.layer_rows(layer, positions, keys=self._kept.length, heads=heads)
+        return self._recorder.layer_rows(layer, positions, keys=self._kept.length, heads=heads, batch=self._batch)
 
 
 def _places(chosen: Sequence[int], device: torch.device) -> range | torch.Tensor:

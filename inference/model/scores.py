@@ -16,14 +16,34 @@ from inference.trace.session import RunnerUp, Scores
 RUNNERS_UP = 5
 
 
-def score_token(logits: Float[torch.Tensor, "vocabulary"], token: int, text_of: Callable[[int], str]) -> Scores:
-    """Log-probability and entropy in nats of one step, and its five likeliest tokens other than the chosen one."""
+def score_token(
+    logits: Float[torch.Tensor, "vocabulary"],
+    token: int,
+    text_of: Callable[[int], str],
+    base: Float[torch.Tensor, "vocabulary"] | None = None,
+) -> Scores:
+    """Log-probability and entropy in nats of one step, and its five likeliest tokens other than the chosen one.
+
+    `base`: the base's logits at the same place after the same words, to tell the divergence from.
+    """
     logprobs = logits.float().log_softmax(-1)
     entropy = torch.special.entr(logprobs.exp()).sum()
     best = logprobs.topk(min(RUNNERS_UP + 1, len(logprobs)))
-    others = [(int(i), float(p)) for p, i in zip(best.values, best.indices, strict=True) if int(i) != token]
+    others = [(i, p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True) if i != token]
     runners = tuple(RunnerUp(i, text_of(i), p) for i, p in others[:RUNNERS_UP])
-    return Scores(float(logprobs[token]), float(entropy), runners)
+    apart = None if base is None else divergence(logits, base)
+    return Scores(float(logprobs[token]), float(entropy), runners, apart)
+
+
+def divergence(logits: Float[torch.Tensor, "vocabulary"], base: Float[torch.Tensor, "vocabulary"]) -> float:
+    """KL(softmax(logits) || softmax(base)) in nats; exactly 0 for equal ones.
+
+    In float64: it is the small sum of terms of both signs, in which float32 would leave mostly rounding.
+    """
+    ours, theirs = logits.double().log_softmax(-1), base.double().log_softmax(-1)
+    shares = ours.exp()
+    terms = torch.where(shares > 0, shares * (ours - theirs), 0)  # What is never said adds nothing, at any odds.
+    return max(0.0, float(terms.sum()))
 
 
 def sum_logprob(logits: Float[torch.Tensor, "tokens vocabulary"], ids: Sequence[int]) -> float:

@@ -112,6 +112,11 @@ class Request:
     compare_eager: bool = False
     """Run each variant's words once more with eager attention, and tell by how much the rows differ."""
 
+    @property
+    def same_words(self) -> bool:
+        """Whether all variants say the same, so that token k means the same in each."""
+        return self.forced_answer is not None or self.words == "base"
+
 
 @dataclass(frozen=True)
 class Limits:

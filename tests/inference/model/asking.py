@@ -17,7 +17,8 @@ SHORT = Generation(max_new_tokens=4)
 
 def make_request(*labels: str, **fields: Any) -> Request:
     variants = tuple(parse_variant(label) for label in labels or ("base",))
-    return Request(QUESTION, (make_picture(200, 100),), variants, **{"generation": SHORT, **fields})
+    settings = {"images": (make_picture(200, 100),), "generation": SHORT, **fields}
+    return Request(QUESTION, variants=variants, **settings)
 
 
 def finish(run: Generator[Progress | Session, None, None]) -> Session:

@@ -77,9 +77,9 @@ def save_adapter(base_folder: Path, folder: Path, *, seed: int, **options: objec
     """A random adapter of this base, saved as any user's is."""
     base = Qwen3VLForConditionalGeneration.from_pretrained(base_folder)
     settings: dict[str, object] = {"r": 3, "lora_alpha": 6, "target_modules": list(TARGETS)}
+    torch.manual_seed(seed)
     with quiet_peft():
         model = get_peft_model(base, LoraConfig(**{**settings, **options}))
-    torch.manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_" in name:

@@ -97,11 +97,11 @@ def test_one_layers_weights_are_held_at_a_time(
     alive: list[int] = []
     compare = check._layer_error
 
-    def watched(recorder: Recorder, kept: Any, layer: int, eager: torch.Tensor) -> float:
+    def watched(recorder: Recorder, kept: Any, layer: int, eager: torch.Tensor, batch: int) -> float:
         gc.collect()
         whole = (1, *eager.shape)
         alive.append(sum(type(thing) is torch.Tensor and thing.shape == whole for thing in gc.get_objects()))
-        return compare(recorder, kept, layer, eager)
+        return compare(recorder, kept, layer, eager, batch)
 
     monkeypatch.setattr(check, "_layer_error", watched)
     finish(engine, make_request(), room())
@@ -153,7 +153,7 @@ def test_what_would_not_fit_is_refused_before_the_model_runs(
         raise AssertionError("the model ran")
 
     monkeypatch.setattr(Conversation, "__init__", never)
-    monkeypatch.setattr(check, "_free_bytes", lambda device: 100_000)
+    monkeypatch.setattr(check, "free_bytes", lambda device: 100_000)
     with pytest.raises(SettingsError) as caught:
         finish(engine, make_request(), room())
     assert "got 0.0 GB: lower max_pixels or the number of answer tokens, or ask without the comparison" in str(
@@ -163,7 +163,7 @@ def test_what_would_not_fit_is_refused_before_the_model_runs(
 
 def test_the_room_it_takes_is_four_times_all_heads_rows(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     needed = 4 * HEADS * 1000**2 * 4
-    monkeypatch.setattr(check, "_free_bytes", lambda device: needed)
+    monkeypatch.setattr(check, "free_bytes", lambda device: needed)
     check_memory(loaded, 1000)
     with pytest.raises(SettingsError, match=r"Expected 0\.1 GB of free memory to compare 1,001 tokens"):
         check_memory(loaded, 1001)
@@ -174,8 +174,8 @@ def test_free_memory_is_the_devices_own(loaded: LoadedModel, monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 5000))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 700)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 400)
-    assert check._free_bytes(torch.device("cpu")) == 123
-    assert check._free_bytes(torch.device("cuda")) == 1300
+    assert check.free_bytes(torch.device("cpu")) == 123
+    assert check.free_bytes(torch.device("cuda")) == 1300
     with pytest.raises(SettingsError):
         check_memory(replace(loaded, device=torch.device("cuda")), 1000)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from inference.model.capture import capturing
-from inference.model.decode import Conversation, force_answer, write_answer
+from inference.model.decode import Conversation, force_answer, own_words, write_answers
 from inference.model.engine import ModelEngine
 from inference.model.load import LoadedModel
 from inference.model.pictures import choose_bounds, prepare_pictures
@@ -213,7 +213,8 @@ def test_a_watched_run_gives_the_plain_runs_logits(engine: ModelEngine, loaded: 
         conversation = Conversation(loaded, prompt, pixels)
         with engine._bank.active(chosen), watch:
             first = conversation.read_prompt()
-            steps = [row for _, row in write_answer(conversation, first, Generation(6), frozenset())]
+            choose = own_words(Generation(), frozenset(), 1)
+            steps = [step for _, step in write_answers(conversation, first, choose, limit=6, filler=0)]
             conversation.rewind()
             return [*steps, force_answer(conversation, first, [300, 301, 302])]
 

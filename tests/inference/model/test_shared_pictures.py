@@ -40,7 +40,8 @@ def towers_folder(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def engine(loaded: LoadedModel, towers_folder: Path) -> ModelEngine:
-    return ModelEngine(loaded, Settings(), lambda: find_adapters(towers_folder))
+    """One that runs variants one after another: what is shared is seen with no other difference."""
+    return ModelEngine(loaded, Settings(), lambda: find_adapters(towers_folder), most_rows=1)
 
 
 @pytest.fixture

@@ -54,19 +54,19 @@ def check_gone(held: list[weakref.ref[Any]], folder: Path) -> None:
 
 
 def test_closing_stops_within_one_token(room: Room, engine: ModelEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    fed: list[int] = []
-    feed = Conversation.feed
+    fed: list[list[int]] = []
+    feed = Conversation.feed_each
 
     def counted(self: Conversation, ids: list[int]) -> torch.Tensor:
-        fed.extend(ids)
+        fed.append(ids)
         return feed(self, ids)
 
-    monkeypatch.setattr(Conversation, "feed", counted)
+    monkeypatch.setattr(Conversation, "feed_each", counted)
     run = engine.run(make_request("alpha", "base", generation=Generation(max_new_tokens=50)), room())
     while not (isinstance(step := next(run), Progress) and step.done == 2):
         pass
     run.close()
-    assert len(fed) == 1
+    assert [len(tokens) for tokens in fed] == [2]
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -89,7 +89,7 @@ def test_closing_at_any_stage_frees_all(
     ("where", "name", "error", "told"),
     [
         (answer_module, "write_rows", torch.OutOfMemoryError, SettingsError),
-        (answer_module, "write_answer", torch.OutOfMemoryError, SettingsError),
+        (answer_module, "write_answers", torch.OutOfMemoryError, SettingsError),
         (answer_module, "largest_error", ModelError("a", "b", "c"), ModelError),
         (engine_module, "write_session", SessionError("a", "b", "c"), SessionError),
     ],
