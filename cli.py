@@ -17,7 +17,7 @@ from inference.in_process import InProcessEngine
 from inference.intake import read_picture
 from inference.protocol import Engine, Progress
 from inference.settings import Settings, read_settings
-from inference.trace.parse import parse_keep, parse_variant
+from inference.trace.parse import parse_keep, parse_variant, parse_words
 from inference.trace.request import BASE, BASE_LABEL, Generation, Request
 from inference.trace.session import AdapterFacts, Session
 from viz import weight_results
@@ -76,6 +76,9 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder for session, pictures and summary.json.")] = Path("out"),
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
     max_pixels: Annotated[int | None, typer.Option(help="Largest area of the resized picture.")] = None,
+    words: Annotated[
+        str, typer.Option(help="own: each variant's own answer; base: all are given the base's, to compare them.")
+    ] = "own",
     force: Annotated[str | None, typer.Option(help="An answer that every variant is made to give.")] = None,
     expect: Annotated[str | None, typer.Option(help="An answer whose log-probability is told.")] = None,
     keep: Annotated[
@@ -101,6 +104,7 @@ def run(
         names,
         settings,
         generation=Generation(max_new_tokens=max_new_tokens),
+        words=parse_words(words),
         forced_answer=force,
         expected_answer=expect,
         max_pixels=max_pixels,

@@ -112,9 +112,8 @@ def _switch(what: str, value: object) -> bool:
 
 
 def _colormap(value: object) -> str:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value not in overlay.COLORMAPS:
         raise SettingsError(f"one of {', '.join(overlay.COLORMAPS)}", _shown(value), "choose one from the list")
-    overlay.palette(value)
     return value
 
 

@@ -26,6 +26,9 @@ COLORMAPS = {
 }
 """The colour maps on offer, all perceptually uniform, each with a line for people."""
 
+DIVERGING = "RdBu_r"
+"""Of differences: blue below zero, red above, the same steps on both sides of a neutral middle."""
+
 BASE_COLOUR = "#6f7480"
 ADAPTER_COLOURS = ("#d55e00", "#0072b2", "#00a077", "#cc4fd8", "#a3804f")
 """Told apart by people with any of the common kinds of colour blindness, 3:1 on white and on a dark page."""
@@ -49,6 +52,12 @@ def colour_scale(maps: Sequence[Float[np.ndarray, "..."]]) -> Normalize:
     return Normalize(0.0, max((high for high in highest if high > 0), default=1.0), clip=True)
 
 
+def difference_scale(maps: Sequence[Float[np.ndarray, "..."]]) -> Normalize:
+    """One scale for differences shown together, as far below zero as above it; -1 to 1 where there is none."""
+    most = colour_scale([np.abs(grid) for grid in maps]).vmax or 1.0
+    return Normalize(-most, most, clip=True)
+
+
 def variant_colours(labels: Sequence[str], base_label: str = "base") -> dict[str, str]:
     """A colour for each label, in their order: the base is grey, past five adapters the colours begin again."""
     adapters = [label for label in labels if label != base_label]
@@ -56,14 +65,14 @@ def variant_colours(labels: Sequence[str], base_label: str = "base") -> dict[str
     return {label: colours.get(label, BASE_COLOUR) for label in labels}
 
 
-@lru_cache(maxsize=len(COLORMAPS))
+@lru_cache(maxsize=len(COLORMAPS) + 1)
 def palette(colormap: str) -> UInt8[np.ndarray, "256 4"]:
     """The 256 RGBA colours of a colour map, from its low end to its high one.
 
     Raises:
-        SettingsError: it is none of `COLORMAPS`.
+        SettingsError: it is neither one of `COLORMAPS` nor `DIVERGING`.
     """
-    if colormap not in COLORMAPS:
+    if colormap not in (*COLORMAPS, DIVERGING):
         raise SettingsError(f"one of {', '.join(COLORMAPS)}", repr(colormap), "choose a colour map from the list")
     colours: UInt8[np.ndarray, "256 4"] = matplotlib.colormaps[colormap](np.arange(BAR_STEPS), bytes=True)
     colours.flags.writeable = False
@@ -94,6 +103,16 @@ def map_png(grid: Float[np.ndarray, "rows cols"], scale: Normalize, colormap: st
     return _encode(Image.fromarray(veil(grid, scale, colormap)))
 
 
+def difference_png(grid: Float[np.ndarray, "rows cols"], scale: Normalize) -> bytes:
+    """A difference as it lies over the picture, as a PNG of one pixel a cell: the further from zero, the more opaque.
+
+    Alpha is 255 * sqrt(|value| / the scale's end), so where nothing changed the picture is seen as it is.
+    """
+    colours = coloured(grid, scale, DIVERGING)
+    colours[..., 3] = np.rint(255 * np.sqrt(np.clip(np.abs(grid) / (scale.vmax or 1.0), 0, 1)))
+    return _encode(Image.fromarray(colours))
+
+
 def sprite_png(maps: Float[np.ndarray, "maps rows cols"], scale: Normalize, colormap: str) -> bytes:
     """A PNG of one pixel a cell with all maps stacked downwards.
 
@@ -111,7 +130,7 @@ def sprite_png(maps: Float[np.ndarray, "maps rows cols"], scale: Normalize, colo
     return _encode(image)
 
 
-@lru_cache(maxsize=len(COLORMAPS))
+@lru_cache(maxsize=len(COLORMAPS) + 1)
 def bar_png(colormap: str) -> bytes:
     """A PNG of 256 x 1 px that runs through the colour map from left to right."""
     return _encode(Image.fromarray(palette(colormap)[None]))

@@ -45,9 +45,6 @@ class RankedHead:
 def check_comparable(a: Trace, b: Trace, tokens: slice) -> None:
     """Refuses tokens that did not look from the same place, over the same words and the same picture grids.
 
-    A row is of the same words where all tokens up to it are alike. So the rows that predict the first token at which
-    two answers part may be compared, and none after them; those of the question always.
-
     Raises:
         SettingsError: with what differs.
     """
@@ -55,10 +52,19 @@ def check_comparable(a: Trace, b: Trace, tokens: slice) -> None:
         raise SettingsError("two runs over the same pictures", "other picture grids", "ask again with one picture size")
     if (a.layers, a.heads, a.sums.shape[1:]) != (b.layers, b.heads, b.sums.shape[1:]):
         raise SettingsError("two runs of the same kept layers and heads", "other ones", "keep the same in both")
-    if _read(a, tokens) != _read(b, tokens):
+    if not have_read_alike(a, b, tokens):
         raise SettingsError(
             "tokens that come after the same words in both", "other words", "ask again with the same words for all"
         )
+
+
+def have_read_alike(a: Trace, b: Trace, tokens: slice) -> bool:
+    """Whether these tokens looked from the same places in both, and all tokens kept up to there are the same.
+
+    So the row that predicts the first token at which two answers part may be compared, and none after it; those of
+    the question always.
+    """
+    return _read(a, tokens) == _read(b, tokens)
 
 
 def head_change(
@@ -139,9 +145,7 @@ def rank_correlation(a: Float[np.ndarray, "layers heads"], b: Float[np.ndarray, 
     left, right = np.abs(a[both]), np.abs(b[both])
     if left.size < 2 or np.ptp(left) == 0 or np.ptp(right) == 0:
         return float("nan")
-    from scipy.stats import spearmanr  # as above
-
-    return float(spearmanr(left, right).statistic)
+    return float(np.corrcoef(_ranks(left), _ranks(right))[0, 1])
 
 
 def first_parting(a: Sequence[int], b: Sequence[int]) -> int | None:
@@ -164,6 +168,12 @@ def _within(grids: Float[np.ndarray, "heads rows cols"]) -> Float[np.ndarray, "h
     flat = grids.reshape(len(grids), -1)
     total = flat.sum(-1, keepdims=True)
     return np.asarray(np.divide(flat, total, out=np.full_like(flat, np.nan), where=total > 0))
+
+
+def _ranks(values: Float[np.ndarray, "heads"]) -> Float[np.ndarray, "heads"]:
+    """Each value's rank from 1 for the smallest; equal ones share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])
 
 
 def _relative_entropy(a: Float[np.ndarray, "*maps cells"], b: Float[np.ndarray, "*maps cells"]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a person writes for a variant, for numbers, for what to keep: read alike on the page, by programs and commands.
+"""What a person writes for a variant, for words, for numbers, for what to keep: read alike by page, programs, commands.
 
 Knows no model: whether an adapter or a layer is there is the engine's to say.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from inference.errors import SettingsError
-from inference.trace.request import BASE, BASE_LABEL, AdapterAt, Keep, Keys, Numbers, Part, Variant
+from inference.trace.request import BASE, BASE_LABEL, AdapterAt, Keep, Keys, Numbers, Part, Variant, Words
 
 _NUMBERS = re.compile(r"(\d{1,3})(?:\s*-\s*(\d{1,3}))?", re.ASCII)
 
@@ -85,6 +85,16 @@ def parse_keep(
         keys="pictures" if keys == "pictures" else "all",
         numbers="float32" if numbers == "float32" else "float16",
     )
+
+
+def parse_words(text: str) -> Words:
+    """Whose words the variants say, as a person writes it: own or base.
+
+    Raises:
+        SettingsError: something else.
+    """
+    _check_word("words", text, get_args(Words))
+    return "base" if text == "base" else "own"
 
 
 def _check_word(what: str, word: str, allowed: Sequence[str]) -> None:

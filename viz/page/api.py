@@ -49,8 +49,8 @@ class Endpoints:
         timings) and the session as a file, which opens again on the page. A job yields its progress before.
         image: a PNG, JPEG, WebP, GIF, BMP or TIFF file. question: what to ask. variants: labels such as "base",
         "other", "other@0.5" or "one+two"; /adapters lists the names. settings: answer_tokens, sample, temperature,
-        top_p, seed, system_prompt, words ("own": each variant its own answer; "base": all the base's, so that all tokens can be
-        compared), forced_answer, expected_answer, min_pixels, max_pixels, and what is kept:
+        top_p, seed, system_prompt, words ("own": each variant its own answer; "base": the base's for all, to compare
+        them), forced_answer, expected_answer, min_pixels, max_pixels, and what is kept:
         keep_tokens (a list of "question", "answer", "thinking", "prompt"), keep_layers and keep_heads (such as
         "0-5,20"; left out, all), keep_keys ("all" or "pictures"), keep_numbers ("float16" or "float32"),
         compare_eager (true: tell the largest difference from eager attention). All may be left out.

@@ -14,7 +14,7 @@ from inference.errors import PictureError, QuestionError, SettingsError
 from inference.intake import read_picture
 from inference.protocol import AdapterFacts, Progress
 from inference.settings import Settings
-from inference.trace.parse import parse_keep
+from inference.trace.parse import parse_keep, parse_words
 from inference.trace.request import BASE, AdapterAt, Generation, Picture, Request, Variant
 from inference.trace.session import Session
 from inference.trace.size import format_bytes
@@ -36,6 +36,7 @@ class Form:
     top_p: Any = 1.0
     seed: Any = 0
     system_prompt: Any = ""
+    words: Any = "own"
     forced_answer: Any = ""
     expected_answer: Any = ""
     min_pixels: Any = None
@@ -74,6 +75,7 @@ class Form:
             ),
             compare_eager=_switch("comparing with eager attention", self.compare_eager),
             forced_answer=_text("words to force", self.forced_answer) or None,
+            words=parse_words(_text("whose words are said", self.words)),
             expected_answer=_text("the expected answer", self.expected_answer) or None,
             min_pixels=_area("smallest area", self.min_pixels),
             max_pixels=_area("largest area", self.max_pixels),

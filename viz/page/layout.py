@@ -80,7 +80,7 @@ def _html(template: str, *scripts: str, root: str, value: Any, elem_id: str, **p
     names = scripts if "dom.js" in scripts else ("dom.js", *scripts)
     return gr.HTML(
         value,
-        html_template=skin.asset(template),
+        html_template=skin.template(template),
         js_on_load=skin.script(*names, root=root),
         apply_default_css=False,
         elem_id=elem_id,
@@ -121,6 +121,12 @@ def _settings(settings: Settings) -> tuple[Any, ...]:
             top_p = gr.Number(1.0, minimum=0.01, maximum=1, step=0.05, label="Top p", min_width=80)
             seed = gr.Number(0, minimum=0, precision=0, label="Seed", min_width=80)
         system_prompt = gr.Textbox(label="System prompt", lines=1, max_lines=4)
+        words = gr.Radio(
+            [("Own answers", "own"), ("Same words: the base's answer", "base")],
+            value="own",
+            label="Words",
+            info="With the same words each token means the same in every variant, and all of them can be compared.",
+        )
         forced = gr.Textbox(label="Words to force", info="Every variant says this instead of its own answer.")
         expected = gr.Textbox(label="Expected answer", info="Its log-probability is told for every variant.")
         with gr.Row():
@@ -132,7 +138,20 @@ def _settings(settings: Settings) -> tuple[Any, ...]:
                 settings.max_pixels or 0, precision=0, label="Largest area (px)", info=own, min_width=120
             )
         kept = _kept()
-    return (answer_tokens, sample, temperature, top_p, seed, system_prompt, forced, expected, smallest, largest, *kept)
+    return (
+        answer_tokens,
+        sample,
+        temperature,
+        top_p,
+        seed,
+        system_prompt,
+        words,
+        forced,
+        expected,
+        smallest,
+        largest,
+        *kept,
+    )
 
 
 def _kept() -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from inference.errors import BusyError, SettingsError
 from inference.mini.facts import KINDS, is_taught
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
-from inference.trace.request import Request
+from inference.trace.request import BASE, Request
 from inference.trace.session import Session
 from viz.page import forms
 from viz.page.edge import sentence
@@ -70,6 +70,10 @@ class Listeners:
     def swap(self, request: gr.Request, session_id: Any, picture: Any) -> Generator[Outputs, None, None]:
         """The same question, variants and settings on a second picture, shown beside the first."""
         yield from self._guarded(self._swapped(str(request.session_hash), session_id, picture))
+
+    def same_words(self, request: gr.Request, event: gr.EventData) -> Generator[Outputs, None, None]:
+        """The question of the session that is open once more, every variant saying what the base answered."""
+        yield from self._guarded(self._said_alike(str(request.session_hash), event._data))
 
     def cancelled(self) -> Outputs:
         """After Cancel: what was there stays."""
@@ -129,6 +133,21 @@ class Listeners:
         yield _outputs(
             stage=self.shelf.shown(first, second, scroll=True),
             status=self._done(asked, self.shelf.get(second)),
+            header=self.model_state(),
+        )
+
+    def _said_alike(self, visitor: str, sent: Any) -> Generator[Outputs, None, None]:
+        session_id = sent.get("session") if isinstance(sent, dict) else None
+        asked = self.shelf.get(session_id if isinstance(session_id, str) else "").request
+        variants = asked.variants if BASE in asked.variants else (BASE, *asked.variants)
+        asked = replace(asked, variants=variants, words="base", forced_answer=None)
+        session_id = yield from self._run(visitor, asked)
+        yield _outputs(
+            stage=self.shelf.shown(
+                session_id, notice="Asked again: every variant was given the base's answer.", again=True
+            ),
+            session_id=session_id,
+            status=self._done(asked, self.shelf.get(session_id)),
             header=self.model_state(),
         )
 

@@ -5,6 +5,7 @@ made anew from the stored session, and a click costs one small request.
 """
 
 import io
+import json
 from dataclasses import asdict
 
 from PIL import Image
@@ -13,10 +14,15 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from inference.errors import SettingsError
+from inference.trace.session import Session
 from viz import handlers
+from viz.change import change
+from viz.change_view import Pair
+from viz.changed import changed, check_pair, how_far, moved_told
 from viz.overlay import OPACITY
 from viz.page.answers import answering, choice_of, download, json_answer, session_of
 from viz.page.shelf import Shelf
+from viz.view import Choice
 
 SHOWN_PX = 1600
 """Longest side of a picture on the page; maps are laid over it by shares, so its size changes nothing."""
@@ -26,6 +32,8 @@ def session_routes(shelf: Shelf) -> list[Route]:
     """The routes under /session/ID; each runs in a thread of its own."""
     answers = {
         "look": _look,
+        "change": _change,
+        "moved": _moved,
         "picture/{number:int}": _picture,
         "map.{kind}": _map,
         "figure.{kind}": _figure,
@@ -42,6 +50,29 @@ def _look(shelf: Shelf, request: Request) -> Response:
     else:
         choice, reason = handlers.first_choice(session)
     return json_answer(asdict(handlers.look(session_id, session, choice, reason)))
+
+
+def _change(shelf: Shelf, request: Request) -> Response:
+    session_id, session = session_of(shelf, request)
+    choice = choice_of(session, request)
+    return json_answer(asdict(change(session_id, session, choice, _pair(session, choice, request))))
+
+
+def _moved(shelf: Shelf, request: Request) -> Response:
+    """Apart from the rest of the change, since the distance of two large maps takes a second."""
+    _, session = session_of(shelf, request)
+    choice = choice_of(session, request)
+    pair = _pair(session, choice, request)
+    return json_answer({"told": moved_told(how_far(changed(session, choice, pair.a, pair.b), choice))})
+
+
+def _pair(session: Session, choice: Choice, request: Request) -> Pair:
+    text = request.query_params.get("pair", "{}")
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise SettingsError("a pair as JSON", text[:40], "choose on the page") from error
+    return check_pair(session, raw, choice.image)
 
 
 def _picture(shelf: Shelf, request: Request) -> Response:

@@ -97,14 +97,18 @@ class Shelf:
         """What the stage shows before the first question; None without an example."""
         return self.shown(self._finished_id, notice=WELCOME) if self._finished else None
 
-    def shown(self, *session_ids: str, notice: str = "", scroll: bool = False) -> dict[str, Any]:
-        """What the stage is sent: the sessions to show, the last one open; `scroll` brings it into view on a phone."""
+    def shown(self, *session_ids: str, notice: str = "", scroll: bool = False, again: bool = False) -> dict[str, Any]:
+        """What the stage is sent: the sessions to show, the last one open.
+
+        `scroll` brings it into view on a phone; `again`: the same question and pictures as those shown, so that what
+        is chosen stays.
+        """
         titles = ("First picture", "Swapped picture")
         sessions = [
             _entry(session_id, self.get(session_id), title)
             for session_id, title in zip(session_ids, titles, strict=False)
         ]
-        return {"sessions": sessions, "notice": notice, "scroll": scroll}
+        return {"sessions": sessions, "notice": notice, "scroll": scroll, "again": again}
 
 
 def _entry(session_id: str, session: Session, title: str) -> dict[str, Any]:

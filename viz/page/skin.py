@@ -6,14 +6,15 @@ and scripts set all text as text.
 """
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 ASSETS = Path(__file__).parent / "assets"
-STAGE_SCRIPTS = ("dom.js", "words.js", "maps.js", "where.js", "rooms.js", "stage.js", "acts.js")
-STYLES = ("page.css", "stage.css")
+STAGE_SCRIPTS = ("dom.js", "words.js", "maps.js", "where.js", "rooms.js", "stage.js", "compare.js", "evidence.js", "acts.js")
+STYLES = ("page.css", "stage.css", "evidence.css")
 
 _HEAD = """<meta name="color-scheme" content="light dark">
 <meta name="description" content="See where a Qwen3-VL model and its LoRA adapters look, for every token.">"""
@@ -32,6 +33,11 @@ MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"
 def asset(name: str) -> str:
     """The text of one file of `assets`."""
     return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def template(name: str) -> str:
+    """The text of a template, with those that it names as `<!-- other.html -->` in their places."""
+    return re.sub(r"<!-- (\w+\.html) -->", lambda found: template(found[1]), asset(name))
 
 
 def script(*names: str, root: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import linprog
+from scipy.stats import spearmanr
 
 from inference.errors import SettingsError
 from inference.trace import compare, maps
@@ -169,6 +170,11 @@ def test_rank_correlation_by_hand() -> None:
     assert compare.rank_correlation(a, np.array([[1.0, 4.0], [-9.0, 7.0]])) == pytest.approx(1)
     assert compare.rank_correlation(a, np.array([[9.0, 4.0], [1.0, 7.0]])) == pytest.approx(-1)
     assert np.isnan(compare.rank_correlation(a, np.ones((2, 2))))
+
+
+def test_rank_correlation_with_ties_is_that_of_scipy() -> None:
+    a, b = np.random.default_rng(9).integers(-3, 4, size=(2, 5, 7)).astype(np.float32)
+    assert compare.rank_correlation(a, b) == pytest.approx(float(spearmanr(abs(a), abs(b), axis=None).statistic))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ const ACTS = {
   answer: () => chooseRange(rangeOf("answer")),
   all: () => choose({ layer: null, head: null }),
   first: () => choose(stage.first),
+  same: () => trigger("same", { session: stage.look.session }),
+  unbox: () => choosePair({ box: null }),
 };
 
 function chooseRange(range) {
@@ -118,7 +120,7 @@ function followFocus(target) {
     if (chosen) chosen.focus();
   } else if (target.matches(".lav-layer")) {
     const { layer } = stage.wanted || stage.look.choice;
-    const button = root.querySelector(`.lav-layer[data-layer="${layer}"]`);
+    const button = target.parentElement.querySelector(`.lav-layer[data-layer="${layer}"]`);
     if (button) button.focus();
   }
 }

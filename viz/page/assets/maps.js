@@ -68,22 +68,30 @@ function fillPanel(target, panel, look, drawing) {
 function fillPicture(target, panel, look, drawing, picture) {
   show(target, Boolean(picture));
   if (!picture) return;
+  layOver(target, { drawing: drawing.map, alt: panel.alt || panel.missing, rows: look.rows, cols: look.cols, picture });
+  placeMark(target.querySelector(".lav-peak"), panel.peak);
+}
+
+// The picture with a map of one pixel a cell over it; without a map the picture alone.
+function layOver(target, { drawing, alt, rows, cols, picture }) {
   const photo = target.querySelector(".lav-photo");
   target.style.setProperty("--ratio", picture.width / picture.height);
   setAttribute(photo, "src", picture.address);
   setAttribute(photo, "alt", `The picture: ${picture.name}, ${picture.width} by ${picture.height} pixels`);
   const map = target.querySelector(".lav-map");
-  drawTile(map, drawing.map, { rows: look.rows, cols: look.cols }, 0);
-  setAttribute(map, "aria-label", panel.alt || panel.missing);
-  show(map, Boolean(panel.map));
-  target.style.setProperty("--rows", look.rows);
-  target.style.setProperty("--cols", look.cols);
-  const peak = target.querySelector(".lav-peak");
-  show(peak, panel.peak.length === 4);
-  if (panel.peak.length === 4) {
-    const [left, top, right, bottom] = panel.peak.map((share) => 100 * share);
-    peak.style.inset = `${top}% ${100 - right}% ${100 - bottom}% ${left}%`;
-  }
+  drawTile(map, drawing, { rows, cols }, 0);
+  setAttribute(map, "aria-label", alt);
+  show(map, Boolean(drawing));
+  target.style.setProperty("--rows", rows);
+  target.style.setProperty("--cols", cols);
+}
+
+// Puts a frame where it belongs: left, top, right, bottom in fractions of the picture; hides it without them.
+function placeMark(mark, place) {
+  show(mark, place.length === 4);
+  if (place.length !== 4) return;
+  const [left, top, right, bottom] = place.map((share) => 100 * share);
+  mark.style.inset = `${top}% ${100 - right}% ${100 - bottom}% ${left}%`;
 }
 
 function fillShares(target, shares) {
@@ -108,11 +116,12 @@ function percent(share) {
 // Opacity, smooth or cells, grid lines and marks need no request: they are styles.
 function applyView() {
   const view = stage.view;
-  const panels = part("panels");
-  panels.style.setProperty("--opacity", view.opacity / 100);
-  panels.classList.toggle("lav-smooth", view.smooth === "smooth");
-  panels.classList.toggle("lav-with-lines", view.lines);
-  panels.classList.toggle("lav-with-peak", view.peak);
+  for (const panels of root.querySelectorAll(".lav-panels")) {
+    panels.style.setProperty("--opacity", view.opacity / 100);
+    panels.classList.toggle("lav-smooth", view.smooth === "smooth");
+    panels.classList.toggle("lav-with-lines", view.lines);
+    panels.classList.toggle("lav-with-peak", view.peak);
+  }
   setText(part("opacity-name"), `${view.opacity} %`);
 }
 

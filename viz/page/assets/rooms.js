@@ -10,6 +10,7 @@ function fillsRoom(name, showRoom) {
 
 function openRoom(name) {
   rooms.open = name;
+  root.dataset.open = name;
   for (const tab of root.querySelectorAll("[data-room]")) {
     const chosen = tab.dataset.room === name;
     setAttribute(tab, "aria-selected", chosen);

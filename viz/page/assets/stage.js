@@ -39,14 +39,20 @@ async function open(sent) {
   if (!sessions.length) return;
   const first = await fetchLook(sessions[0].id, null);
   if (!first) return;
-  const kept = before && before.id === sessions[0].id ? { ...before.choice, image: 0 } : first.choice;
-  const look = sessions.length > 1 ? await fetchLook(sessions[sessions.length - 1].id, kept) : first;
+  const kept = before && (sent.again || before.id === sessions[0].id) ? keptChoice(before.choice, first) : first.choice;
+  const look = sessions.length > 1 || sent.again ? await fetchLook(sessions[sessions.length - 1].id, kept) : first;
   if (!look) return;
   Object.assign(stage, { sessions, active: sessions.length - 1, first: first.choice, wanted: null, anchor: look.choice.token });
   show(part("full"), true);
   showSessions();
   await apply(look);
   if (sent.scroll && window.innerWidth <= 900) root.scrollIntoView({ block: "start" });
+}
+
+// What was chosen, in a session that may have fewer tokens.
+function keptChoice(choice, first) {
+  const last = first.token_count - 1;
+  return { ...choice, image: 0, token: Math.min(choice.token, last), token_to: Math.min(choice.token_to, last) };
 }
 
 function showSessions() {
@@ -124,7 +130,7 @@ function showDials(look) {
   }
   const colours = root.querySelector('[data-set="colormap"]');
   colours.value = look.choice.colormap;
-  root.querySelector('[data-set="within"]').value = String(look.choice.within);
+  for (const within of root.querySelectorAll('[data-set="within"]')) within.value = String(look.choice.within);
   const images = root.querySelector('[data-set="image"]');
   show(part("image-pick"), look.image_count > 1);
   fit(images, look.image_count, (index) => make("option", { value: index, text: String(index + 1) }));
@@ -177,11 +183,15 @@ async function ask() {
 }
 
 // The look for a choice, or for the first one (null); null if the server refused, which is then said.
-async function fetchLook(session, choice) {
+function fetchLook(session, choice) {
+  const query = choice ? `?${new URLSearchParams({ choice: JSON.stringify(choice) })}` : "";
+  return fetchJson(address(session, `look${query}`));
+}
+
+async function fetchJson(place) {
   setText(part("wrong"), "");
   try {
-    const query = choice ? `?${new URLSearchParams({ choice: JSON.stringify(choice) })}` : "";
-    const answer = await fetch(address(session, `look${query}`));
+    const answer = await fetch(place);
     const found = await answer.json();
     if (answer.ok) return found;
     setText(part("wrong"), found.error);

@@ -8,15 +8,20 @@ const TILE_HINTS = {
 const TILE_SCALES = { layers: "small_scale", heads: "heads_scale", sequence: "sequence_scale" };
 
 function showCharts(look, drawings) {
-  const charts = part("charts");
+  const columns = look.panels.map((panel, index) => ({ ...panel, drawing: drawings[index].chart }));
+  fillCharts(part("charts"), columns, look, "share of attention on the picture");
+  drawScale(part("chart-scale"), look.chart_scale);
+}
+
+// Layer x head charts side by side, one for each of `columns` (variant, colour, drawing); a click chooses a cell.
+function fillCharts(charts, columns, look, what) {
   if (!charts.firstChild) charts.append(make("div", { class: "lav-layer-names", role: "group", "aria-label": "Layers" }));
-  fit(charts, look.panels.length + 1, buildChart);
+  fit(charts, columns.length + 1, buildChart);
   charts.style.setProperty("--layers", look.layer_count);
   charts.style.setProperty("--heads", look.head_count);
-  charts.style.setProperty("--count", look.panels.length);
+  charts.style.setProperty("--count", columns.length);
   nameLayers(charts.firstChild, look);
-  look.panels.forEach((panel, index) => fillChart(charts.children[index + 1], panel, look, drawings[index].chart));
-  drawScale(part("chart-scale"), look.chart_scale);
+  columns.forEach((column, index) => fillChart(charts.children[index + 1], column, look, what));
 }
 
 // Row names stand once, beside the first chart; where there are many layers every second or fourth has a number.
@@ -43,13 +48,13 @@ function buildChart() {
   return chart;
 }
 
-function fillChart(target, panel, look, drawing) {
-  target.dataset.variant = panel.variant;
-  target.style.setProperty("--variant", panel.colour);
-  setText(target.querySelector(".lav-label"), panel.variant);
+function fillChart(target, { variant, colour, drawing }, look, what) {
+  target.dataset.variant = variant;
+  target.style.setProperty("--variant", colour);
+  setText(target.querySelector(".lav-label"), variant);
   const canvas = target.querySelector("canvas");
   drawTile(canvas, drawing, { rows: look.layer_count, cols: look.head_count }, 0);
-  setAttribute(canvas, "aria-label", `${panel.variant}: share of attention on the picture, ${look.layer_count} layers downwards, ${look.head_count} heads to the right`);
+  setAttribute(canvas, "aria-label", `${variant}: ${what}, ${look.layer_count} layers downwards, ${look.head_count} heads to the right`);
   setText(target.querySelector(".lav-axis"), `heads 0 to ${look.head_count - 1}`);
   const { layer, head } = look.choice;
   const chosen = target.querySelector(".lav-chosen");
