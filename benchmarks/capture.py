@@ -81,13 +81,20 @@ def figures(sizes: Sequence[Measured], alone: Sequence[Alone], clicked: Clicked,
 
 
 def print_size(size: Measured) -> None:
-    """One line a way: seconds, over plain, memory beyond plain, bytes on the disk; then by how much rows differ."""
-    print(f"\n{f'{size.length:,} keys':<14}{'s':>9}{'over plain':>12}{'rounds':>8}{'extra MB':>10}{'disk MB':>9}")
-    for name, costs in size.rounds.costs.items():
-        line = f"{name:<14}{size.rounds.seconds(name):>9.3f}{size.rounds.ratio(name):>12.4f}{len(costs):>8}"
-        print(f"{line}{size.rounds.extra_bytes(name) / MB:>10.1f}{size.rounds.kept[name] / MB:>9.2f}")
-        ratios = (cost.seconds / size.rounds.costs["plain"][number].seconds for number, cost in costs.items())
-        print("".ljust(14), "each round:", " ".join(f"{ratio:.3f}" for ratio in ratios))
+    """One line a way, the ratios of each round, and by how much rows differ.
+
+    The last column is what other programs had of the cores' time meanwhile: above a few percent, ratios say little.
+    """
+    taken = size.rounds
+    columns = f"{'s':>9}{'over plain':>12}{'rounds':>8}{'extra MB':>10}{'disk MB':>9}{'others':>8}"
+    print(f"\n{f'{size.length:,} keys':<14}{columns}")
+    for name, costs in taken.costs.items():
+        line = f"{name:<14}{taken.seconds(name):>9.3f}{taken.ratio(name):>12.4f}{len(costs):>8}"
+        rest = f"{taken.extra_bytes(name) / MB:>10.1f}{taken.kept[name] / MB:>9.2f}{taken.company(name):>8.0%}"
+        print(f"{line}{rest}")
+    for name in [name for name in taken.costs if name != "plain"]:
+        ratios = (cost.seconds / taken.costs["plain"][number].seconds for number, cost in taken.costs[name].items())
+        print(f"{name} over plain, each round:", *(f"{ratio:.3f}" for ratio in ratios))
     exact = "no room for eager attention" if size.exact is None else f"rows differ from eager by {size.exact:.1e}"
     print(f"{exact}; float16 changes them by {size.stored_loss:.1e}")
 

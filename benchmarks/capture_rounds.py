@@ -46,6 +46,10 @@ class Rounds:
         """The median."""
         return statistics.median(cost.seconds for cost in self.costs[way].values())
 
+    def company(self, way: str) -> float:
+        """The median of what other programs had of the cores' time."""
+        return statistics.median(cost.company for cost in self.costs[way].values())
+
     def ratio(self, way: str, to: str = "plain") -> float:
         """The median over rounds of this way's seconds over those of the other."""
         own, other = self.costs[way], self.costs[to]

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 
 from benchmarks.capture_inline import capturing_inline
-from benchmarks.memory import Peak
+from benchmarks.memory import Company, Peak
 from benchmarks.shapes import Question
 from inference.model.capture import Recorder, capturing
 from inference.model.decode import Conversation, see_pictures
@@ -32,19 +32,22 @@ Way = Callable[[LoadedModel, Question, Path], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one run, and the most bytes in use beyond what was in use before."""
+    """Seconds of one run, the most bytes in use beyond what was in use before, and the share of the cores' time that
+    other programs had meanwhile."""
 
     seconds: float
     peak: int
+    company: float = 0.0
 
 
 def cost_of(work: Callable[[], Any], device: torch.device) -> tuple[Cost, Any]:
     """What this work takes, and what it gives back."""
     peak = Peak(device)
     peak.start()
+    company = Company()
     with _clock(device) as seconds:
         given = work()
-    return Cost(seconds[0], peak.extra()), given
+    return Cost(seconds[0], peak.extra(), company.share()), given
 
 
 def plain(loaded: LoadedModel, question: Question, folder: Path) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What a piece of work takes of memory and of the disk, as the operating system or the device counts it.
+"""What a piece of work takes of memory, of the disk and of the cores, as the system or the device counts it.
 
 Linux alone: the figures come from /proc. Knows nothing of what is measured.
 """
@@ -15,6 +15,7 @@ import torch
 
 _STATUS = Path("/proc/self/status")
 _MINCORE_RESIDENT = 1
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Peak:
@@ -41,6 +42,18 @@ class Peak:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) - self._start
         return status_bytes("VmHWM") - self._start
+
+
+class Company:
+    """How busy other programs, and other guests of the same computer, keep this machine's cores from now on."""
+
+    def __init__(self) -> None:
+        self._before = _core_seconds()
+
+    def share(self) -> float:
+        """Of all the cores' time since then, what others had, from 0 to 1: above a few percent, timings say little."""
+        busy, idle, own = (now - then for now, then in zip(_core_seconds(), self._before, strict=True))
+        return max(0.0, busy - own) / max(busy + idle, 1e-9)
 
 
 def status_bytes(name: str) -> int:
@@ -77,3 +90,12 @@ def cached_bytes(path: Path) -> int:
     if failed:
         raise OSError(ctypes.get_errno(), "mincore")
     return int((pages & _MINCORE_RESIDENT).sum()) * mmap.PAGESIZE
+
+
+def _core_seconds() -> tuple[float, float, float]:
+    """Seconds of all cores together that were spent on anything, on nothing, and by this process and its children."""
+    line = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0]
+    ticks = [int(field) for field in line.split()[1:9]]  # user, nice, system, idle, iowait, irq, softirq, steal
+    idle = ticks[3] + ticks[4]
+    own = sum(os.times()[:4])
+    return (sum(ticks) - idle) / _TICKS_A_SECOND, idle / _TICKS_A_SECOND, own

@@ -1,13 +1,15 @@
 """Memory and disk as the system counts them, on pieces of work whose size is known."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.memory import Peak, bytes_read, cached_bytes, forget_files, status_bytes
+from benchmarks import memory
+from benchmarks.memory import Company, Peak, bytes_read, cached_bytes, forget_files, status_bytes
 
 MB = 1_000_000
 
@@ -41,3 +43,21 @@ def test_a_forgotten_file_leaves_the_cache_and_comes_back_when_read(tmp_path: Pa
 
 def test_the_status_is_told_in_bytes() -> None:
     assert 10 * MB < status_bytes("VmRSS") <= status_bytes("VmSize")
+
+
+def test_company_is_what_others_take_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    # (busy, idle, own) seconds of two cores: of ten seconds of both, 13 busy, 7 idle, 8 of the 13 our own.
+    counts = iter([(100.0, 50.0, 20.0), (113.0, 57.0, 28.0), (101.0, 51.0, 22.0)])
+    monkeypatch.setattr(memory, "_core_seconds", lambda: next(counts))
+    company = Company()
+    assert company.share() == pytest.approx(5 / 20)
+    assert company.share() == 0  # Own time is counted finer than the machine's.
+
+
+def test_own_time_is_part_of_the_cores_time() -> None:
+    first, started = memory._core_seconds(), time.process_time()
+    while time.process_time() - started < 0.3:
+        pass
+    busy, _, own = (now - then for now, then in zip(memory._core_seconds(), first, strict=True))
+    assert own >= 0.25
+    assert busy >= 0.8 * own
