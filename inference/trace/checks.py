@@ -6,7 +6,7 @@ Looks at shapes and types of arrays, and at their numbers only in `check_shares`
 import numpy as np
 
 from inference.intake import check_png
-from inference.trace.arrays import forget_pages
+from inference.trace.arrays import read_through
 from inference.trace.codec import CodecError
 from inference.trace.session import PARTS, ImageSpan, ModelFacts, Run, Session, Sharpest, Token, Trace
 
@@ -38,11 +38,13 @@ def check_shares(run: Run) -> None:
         CodecError: an array holds a number below 0 or above 1, or NaN.
     """
     for name, array in _arrays(run.trace).items():
-        for block in array:
-            # Written so that NaN, which is neither below nor above, is refused.
-            if not (block.min(initial=0) >= 0 and block.max(initial=0) <= _MOST):
+        # Compared as bits: floats from 0 up are in the order of their bits, and what is negative, infinite or NaN lies
+        # above them all. Of float16 this takes a hundredth of the time of a comparison as numbers.
+        bits = np.dtype(f"u{array.itemsize}")
+        most = np.asarray(_MOST, array.dtype).view(bits)
+        for block in read_through(array):
+            if block.view(bits).max(initial=0) > most:
                 raise CodecError(f"the {name} of {run.variant.label[:40]} are no shares")
-            forget_pages(array)
 
 
 def _arrays(trace: Trace) -> dict[str, np.ndarray]:

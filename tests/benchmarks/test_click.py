@@ -10,8 +10,12 @@ import pytest
 from benchmarks import made
 from benchmarks.click import HUGE, changed, click_handlers, figures, percentile
 from benchmarks.clicks import KINDS, Click
-from inference.trace.files import save_session
+from inference.trace.files import check_rows, load_session, save_session
+from inference.trace.request import Keep
+from inference.trace.session import Session
+from inference.trace.size import Extent, kept_bytes
 from tests.fakes import make_session
+from tests.inference.trace.alike import assert_alike
 from viz.choices import check_choice
 from viz.view import Choice
 
@@ -52,14 +56,39 @@ def test_the_huge_session_is_told_apart() -> None:
     }
 
 
-def test_the_made_session_holds_attention_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, small in {"LAYERS": 3, "HEADS": 2, "SIDE_PX": 160, "QUESTION": 4, "ANSWER": 3}.items():
-        monkeypatch.setattr(made, name, small)
-    session = made.make_large_session()
+SMALL = made.Shape("small", layers=3, heads=2, kv_heads=1, rows=5, cols=7, question=11, answer=2)
+
+
+def check_made(session: Session) -> None:
+    """Three runs of thirteen tokens, whose rows are attention over a picture of 5 x 7 cells."""
+    assert [run.variant.label for run in session.runs] == ["base", "shortcut", "other@0.5"]
+    assert (session.request.images[0].width, session.request.images[0].height) == (224, 160)
     for run in session.runs:
-        assert run.trace.rows.shape[:3] == (7, 3, 2)
-        assert np.allclose(run.trace.rows.sum(-1), 1, atol=1e-5)
-        for token, rows in zip(run.trace.tokens, run.trace.rows, strict=True):
+        trace = run.trace
+        assert trace.rows.shape == (13, 3, 2, 4 + 35 + 1 + 11 + 5 + 2) and trace.rows.dtype == np.float16
+        assert np.allclose(trace.rows.sum(-1, dtype=np.float32), 1, atol=2e-3)
+        assert np.allclose(trace.rows.mean((1, 2), dtype=np.float32), trace.means, atol=1e-3)
+        assert np.allclose(trace.sums.sum(-1), 1, atol=1e-5)
+        for token, rows in zip(trace.tokens, trace.rows, strict=True):
             assert not rows[..., token.row_at + 1 :].any()
-    assert session.runs[0].trace.images[0].rows == 5
-    assert session.request.images[0].width == 160
+
+
+def test_the_made_session_holds_attention_rows() -> None:
+    check_made(made.make_large_session(SMALL))
+
+
+def test_the_huge_session_is_written_and_opens_and_holds_attention_rows(tmp_path: Path) -> None:
+    written = made.write_huge_session(tmp_path / "huge", SMALL)
+    opened = load_session(tmp_path / "huge")
+    check_made(opened)
+    check_rows(opened)
+    assert_alike(opened, written)
+    assert isinstance(written.runs[2].trace.rows.base, np.memmap)
+
+
+def test_the_shapes_are_as_large_as_they_are_called() -> None:
+    for shape, gigabytes in ((made.LARGE, 0.3), (made.HUGE, 1.3)):
+        cells = shape.rows * shape.cols
+        keys = cells + shape.question + shape.answer + 10
+        extent = Extent(shape.question + shape.answer, keys, cells, 1, shape.layers, shape.heads, len(made.VARIANTS))
+        assert kept_bytes(extent, Keep()) / 1e9 == pytest.approx(gigabytes, rel=0.05)
