@@ -60,7 +60,9 @@ def _change(session: Session, base: Run | None, run: Run, choice: Choice) -> Lay
     values, summary = np.zeros(0), ""
     if base is not None and not missing:
         before, after = (_by_layer(session, one, choice) for one in (base, run))
-        values, summary = after - before, _summary(run, before, after)
+        spoken = [words.named(one.trace.tokens[_tokens(session, one, choice)]) for one in (run, base)]
+        place = spoken[0] if spoken[0] == spoken[1] else f"{spoken[0]} (base: {spoken[1]})"
+        values, summary = after - before, f"At {place} {_summary(run, before, after)}"
     adapters = [adapter.name for adapter in run.variant.adapters]
     return LayerChange(run.variant.label, adapters, [float(value) for value in values], missing, summary)
 
@@ -92,14 +94,14 @@ def _by_layer(session: Session, run: Run, choice: Choice) -> Float[np.ndarray, "
 
 
 def _summary(run: Run, before: Float[np.ndarray, "layers"], after: Float[np.ndarray, "layers"]) -> str:
-    """In which layer most is changed, from what to what; or that nothing is."""
+    """What the variant does, as the end of a sentence: in which layer it moves most, from what to what; or nothing."""
     name, size = run.variant.label, np.abs(after - before)
     if not size.any():
-        return f"{name} moves nothing of the attention: in every layer it is the base's."
+        return f"{name} moves nothing of the attention on the picture: in every layer it is the base's."
     layer = int(size.argmax())
     if size[layer] < UNSEEN:
-        return f"{name} moves next to nothing of the attention: in every layer less than {100 * UNSEEN:g} points."
+        return f"{name} moves less than {100 * UNSEEN:g} points of the attention on the picture in every layer."
     return (
-        f"{name} moves most of the attention in layer {layer}: from {words.percent(float(before[layer]))} to "
-        f"{words.percent(float(after[layer]))} on the picture."
+        f"{name} moves most in layer {layer}: {words.percent(float(before[layer]))} of the attention on the picture "
+        f"become {words.percent(float(after[layer]))}."
     )

@@ -35,7 +35,7 @@ _COLORMAP = "viridis"
 
 @dataclass(frozen=True)
 class Listed:
-    """An adapter that there is; `problem` says why it has no figures, `note` what to know of it in this session."""
+    """An adapter; those of the session come first. `problem` says why it has no figures, `note` what to know of it."""
 
     name: str
     colour: str
@@ -164,7 +164,7 @@ def _list(
     colours = _colours(session, [facts.name for facts in adapters])
     known = {facts.name: facts for facts in adapters}
     listed = []
-    for name in dict.fromkeys([*known, *_asked(session)]):
+    for name in dict.fromkeys([*_asked(session), *known]):
         problem = problems.get(name, "")
         if name not in known:
             problem = "Its files are not here, only what was seen of it."

@@ -26,7 +26,7 @@ def test_values_are_the_mean_over_heads_of_the_share_on_the_picture_less_the_bas
     assert told.highest == pytest.approx(np.abs(by_hand).max())
     assert told.token == "'red?'"
     layer = int(np.abs(by_hand[0]).argmax())
-    assert told.changes[0].summary.startswith(f"shortcut moves most of the attention in layer {layer}: from ")
+    assert told.changes[0].summary.startswith(f"At 'red?' shortcut moves most in layer {layer}: ")
 
 
 def test_the_same_attention_moves_nothing() -> None:
@@ -34,7 +34,9 @@ def test_the_same_attention_moves_nothing() -> None:
     alike = tuple(replace(run, trace=session.runs[0].trace) for run in session.runs)
     told = layer_changes(replace(session, runs=alike), Choice(token=1, token_to=1))
     assert (told.highest, told.changes[0].values) == (0.0, [0.0] * LAYERS)
-    assert told.changes[0].summary == "shortcut moves nothing of the attention: in every layer it is the base's."
+    assert told.changes[0].summary == (
+        "At 'is' shortcut moves nothing of the attention on the picture: in every layer it is the base's."
+    )
 
 
 def test_a_change_below_what_is_seen_is_called_next_to_nothing() -> None:
@@ -43,7 +45,9 @@ def test_a_change_below_what_is_seen_is_called_next_to_nothing() -> None:
     nearly = replace(trace, sums=trace.sums + np.float32(1e-4))
     runs = (session.runs[0], replace(session.runs[1], trace=nearly))
     [change] = layer_changes(replace(session, runs=runs), Choice()).changes
-    assert change.summary == "shortcut moves next to nothing of the attention: in every layer less than 0.05 points."
+    assert change.summary == (
+        "At 'What' shortcut moves less than 0.05 points of the attention on the picture in every layer."
+    )
 
 
 def spoken(session: Session, *answers: tuple[str, ...]) -> Session:
@@ -61,6 +65,7 @@ def test_after_other_words_nothing_is_compared() -> None:
     first, second, third = (layer_changes(session, Choice(token=4 + at, token_to=4 + at)) for at in range(3))
     assert [change.missing for change in first.changes] == ["", ""]
     assert second.changes[0].missing == ""
+    assert second.changes[0].summary.startswith("At 'c' (base: 'b') shortcut moves nothing")
     assert second.changes[1].missing.startswith("The words before it are not the base's")
     assert (second.changes[1].values, second.changes[1].summary) == ([], "")
     assert [change.missing for change in third.changes] == [
