@@ -26,6 +26,11 @@ from tests.inference.model.conftest import HEADS, LAYERS, Room, make_picture, sa
 from tests.inference.model.reference import ARRAYS
 from tests.inference.trace.alike import assert_alike
 
+# The library tells that a LoRA with biases cannot be merged, which is never done here, and doubts its bias' shape.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.lora_bias=True. was passed", "ignore:.*LoRA tensor.s. have invalid shape"
+)
+
 TEXT = r".*language_model.*(q_proj|down_proj)"
 MIXED = ("base", "alpha", "beta@-1.5", "alpha@0.5", "biased", "alpha@0", "alpha@0+beta@2")
 ALONE = ("dora", "seeing", "alpha+beta")
@@ -93,7 +98,6 @@ def ask(engine: ModelEngine, folder: Path, *labels: str, **fields: Any) -> Sessi
     return finish(engine.run(make_request(*labels, **{"keep": Keep(numbers="float32"), **fields}), folder))
 
 
-@pytest.mark.filterwarnings("ignore:.lora_bias=True. was passed", "ignore:.*LoRA tensor.s. have invalid shape")
 @pytest.mark.parametrize(
     "fields",
     [
