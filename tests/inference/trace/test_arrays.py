@@ -176,7 +176,9 @@ def test_the_file_of_a_whole_mapped_array_is_known_and_of_no_other(tmp_path: Pat
     mapped = map_array(tmp_path / "a.npy")
     assert mapped_file(mapped) == tmp_path / "a.npy"
     others = [values, mapped.copy(), mapped[1:], mapped[:, ::-1], mapped.reshape(5, 3, 7), mapped.view("<i4")]
-    assert [mapped_file(other) for other in others] == [None] * 6
+    plain = np.load(tmp_path / "a.npy", mmap_mode="r")
+    others += [plain[1:], plain.transpose(1, 0, 2)]
+    assert [mapped_file(other) for other in others] == [None] * 8
 
 
 @pytest.mark.parametrize("order", ["F", "object", "version 2"])
