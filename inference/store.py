@@ -83,7 +83,7 @@ class SessionStore:
     the `opened` used last stay in memory, their rows mapped and not read.
     """
 
-    def __init__(self, root: Path | None = None, *, hours: float, gigabytes: float, opened: int = 16) -> None:
+    def __init__(self, root: Path | None = None, *, hours: float, gigabytes: float, opened: int = 8) -> None:
         self._hours = hours
         self._gigabytes = gigabytes
         self._most_opened = opened
