@@ -3,7 +3,7 @@
 All panels of a figure share their axes and one colour scale. Knows no Gradio, and never pyplot.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
@@ -45,11 +45,16 @@ class Band:
 
 
 def weight_figure(
-    adapters: Sequence[AdapterWeights], measure: Measure = "frobenius", *, colormap: str = "viridis"
+    adapters: Sequence[AdapterWeights],
+    measure: Measure = "frobenius",
+    *,
+    colormap: str = "viridis",
+    colours: Mapping[str, str] | None = None,
 ) -> Figure:
     """One chart an adapter, layers downwards, modules to the right; a row of charts for each tower that any touches.
 
-    Hatched cells are not touched; a cell marked 0 is touched and changes nothing.
+    Hatched cells are not touched; a cell marked 0 is touched and changes nothing. `colours`: of each adapter's name;
+    left out, they are given in order.
 
     Raises:
         SettingsError: no adapter, no such measure, or the ratio of adapters that were read without their base.
@@ -67,8 +72,10 @@ def weight_figure(
     total_in = _LEFT_IN + charts_in + _RIGHT_IN
     top_in = bands[0].bottom_in + bands[0].height_in + _ABOVE_IN + _TOP_IN
     figure = Figure(figsize=(total_in, top_in), facecolor="white")
+    names = [adapter.facts.name for adapter in adapters]
+    titles = {name: (colours or overlay.variant_colours(names))[name] for name in names}
     for band in bands:
-        _draw_band(figure, band, adapters, scale, colormap, step_in=charts_in / len(adapters))
+        _draw_band(figure, band, titles, scale, colormap, step_in=charts_in / len(adapters))
     _write_header(figure, measure, total_in)
     bar = add_axes(figure, _LEFT_IN + charts_in, bands[0].bottom_in, 0.13, bands[0].height_in)
     draw_bar(figure, bar, scale, colormap, MEASURES[measure][0], percents if measure == "ratio" else "{:.3g}".format)
@@ -107,17 +114,16 @@ def _bands(adapters: Sequence[AdapterWeights], measure: Measure) -> list[Band]:
 
 
 def _draw_band(
-    figure: Figure, band: Band, adapters: Sequence[AdapterWeights], scale: Normalize, colormap: str, *, step_in: float
+    figure: Figure, band: Band, titles: Mapping[str, str], scale: Normalize, colormap: str, *, step_in: float
 ) -> None:
+    """`titles`: the adapters' names with their colours, one for each chart of the band."""
     width_in, height_in = step_in - _GAP_IN, band.height_in
-    names = [adapter.facts.name for adapter in adapters]
-    colours = overlay.variant_colours(names)
-    for index, name in enumerate(names):
+    for index, (name, colour) in enumerate(titles.items()):
         left_in = _LEFT_IN + index * step_in
         axes = add_axes(figure, left_in, band.bottom_in, width_in, height_in)
         draw_weights(axes, band.grid.values[index], band.grid, scale, colormap)
         title = wrapped(name, width_in=width_in, size=10.5 * 1.15, lines=1)[0]
-        write(figure, left_in, band.bottom_in + height_in + 0.1, title, size=10.5, color=colours[name], weight="bold")
+        write(figure, left_in, band.bottom_in + height_in + 0.1, title, size=10.5, color=colour, weight="bold")
         if index == 0:
             axes.set_ylabel("layer" if band.tower == "text" else "vision block", color=FAINT, fontsize=9)
         else:

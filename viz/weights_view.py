@@ -146,6 +146,15 @@ def weights_view(
     )
 
 
+def adapter_colours(session: Session, adapters: Sequence[AdapterFacts]) -> dict[str, str]:
+    """By name the colour that its variant has in all other charts; those not asked follow."""
+    alone = {run.variant.adapters[0].name: run.variant.label for run in session.runs if len(run.variant.adapters) == 1}
+    labels = [run.variant.label for run in session.runs]
+    every = dict.fromkeys([*(facts.name for facts in adapters), *_asked(session)])
+    colours = overlay.variant_colours([*labels, *(name for name in every if name not in alone)])
+    return {name: colours[alone.get(name, name)] for name in every}
+
+
 def _asked(session: Session) -> list[str]:
     return list(dict.fromkeys(adapter.name for run in session.runs for adapter in run.variant.adapters))
 
@@ -161,7 +170,7 @@ def _measures(has_base: bool) -> list[dict[str, str]]:
 def _list(
     session: Session, adapters: Sequence[AdapterFacts], names: Sequence[str], problems: dict[str, str]
 ) -> list[Listed]:
-    colours = _colours(session, [facts.name for facts in adapters])
+    colours = adapter_colours(session, adapters)
     known = {facts.name: facts for facts in adapters}
     listed = []
     for name in dict.fromkeys([*_asked(session), *known]):
@@ -172,15 +181,6 @@ def _list(
             problem = known[name].problems[0]
         listed.append(Listed(name, colours[name], name in names, problem, _note(session, known.get(name))))
     return listed
-
-
-def _colours(session: Session, names: Sequence[str]) -> dict[str, str]:
-    """By name the colour that its variant has in all other charts; those not asked follow."""
-    alone = {run.variant.adapters[0].name: run.variant.label for run in session.runs if len(run.variant.adapters) == 1}
-    labels = [run.variant.label for run in session.runs]
-    every = dict.fromkeys([*names, *_asked(session)])
-    colours = overlay.variant_colours([*labels, *(name for name in every if name not in alone)])
-    return {name: colours[alone.get(name, name)] for name in every}
 
 
 def _note(session: Session, facts: AdapterFacts | None) -> str:

@@ -13,7 +13,17 @@ from typing import Any
 import gradio as gr
 
 ASSETS = Path(__file__).parent / "assets"
-STAGE_SCRIPTS = ("dom.js", "words.js", "maps.js", "where.js", "rooms.js", "stage.js", "compare.js", "evidence.js", "acts.js")
+STAGE_SCRIPTS = (
+    "dom.js",
+    "words.js",
+    "maps.js",
+    "where.js",
+    "rooms.js",
+    "stage.js",
+    "compare.js",
+    "evidence.js",
+    "acts.js",
+)
 STYLES = ("page.css", "stage.css", "evidence.css")
 
 _HEAD = """<meta name="color-scheme" content="light dark">

@@ -21,7 +21,7 @@ from viz.layer_change import layer_changes
 from viz.page.answers import answering, choice_of, download, json_answer, session_of
 from viz.page.shelf import Shelf
 from viz.weight_charts import weight_figure
-from viz.weights_view import TOWERS, check_measure, choose_adapters, first_names, weights_view
+from viz.weights_view import TOWERS, adapter_colours, check_measure, choose_adapters, first_names, weights_view
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def _table(desk: WeightDesk, request: Request) -> Response:
 def _figure(desk: WeightDesk, request: Request) -> Response:
     _, session = session_of(desk.shelf, request)
     kind = _file_kind(request.path_params["kind"])
-    figure = weight_figure(_weigh(desk, session, request).adapters, _measure(request))
+    colours = adapter_colours(session, desk.engine.adapters())
+    figure = weight_figure(_weigh(desk, session, request).adapters, _measure(request), colours=colours)
     return download(saved(figure, kind), f"weights.{kind}", kind)
 
 

@@ -12,6 +12,7 @@ const FIGURES = [
   ["share", "of its change", "Share of the squared norm of all that the adapter adds"],
 ];
 const MOST_VALUES = 64;
+const MOST_UNFOLDED = 3;
 
 fillsRoom("evidence", (look) => {
   if (look.session !== weighed.session) {
@@ -32,8 +33,10 @@ function weightsQuery() {
 // What is wanted, or the sentence that says why not; an answer that comes too late is dropped.
 async function loadWeights() {
   const asked = (weighed.asked += 1);
+  setAttribute(part("weights"), "aria-busy", true);
   const view = await fetchEvidence(weightsAddress("weights", weightsQuery()));
   if (asked !== weighed.asked) return;
+  setAttribute(part("weights"), "aria-busy", false);
   if (!view) {
     if (weighed.view) showChoices(weighed.view);
     return;
@@ -88,14 +91,21 @@ function showWeights() {
   setText(part("weights-how"), `A cell is a weight: ${measure.meaning}. Hatched: not touched; 0: touched, but nothing changed. ${barWords()}`);
   setText(part("weights-base"), view.base_note);
   showWeightFiles(view);
+  showUnusable(view);
   const panels = part("weights-panels");
-  const chosen = view.listed.filter((one) => one.chosen || one.problem);
-  chosen.sort((a, b) => Number(b.chosen) - Number(a.chosen));
+  const chosen = view.listed.filter((one) => one.chosen);
   fit(panels, chosen.length, buildWeights);
   chosen.forEach((one, index) => fillWeights(panels.children[index], one));
   showCell();
   showPairs();
   tellWeights();
+}
+
+// Those that cannot be chosen, each with its reason.
+function showUnusable(view) {
+  const unusable = view.listed.filter((one) => one.problem && !one.chosen);
+  fit(part("weights-unusable"), unusable.length, () => make("li"));
+  unusable.forEach((one, index) => setText(part("weights-unusable").children[index], `${one.name}: ${one.problem}`));
 }
 
 function barWords() {
@@ -181,10 +191,15 @@ function fillWeights(target, one) {
   fit(target.children[1], charts.length, buildGrid);
   charts.forEach(({ chart, drawing }, at) => fillGrid(target.children[1].children[at], { chart, drawing, index, adapter, change }));
   const [, , summary, looked, notes] = target.children;
-  setText(summary, adapter ? adapter.summary : one.problem);
+  setText(summary, unbroken(adapter ? adapter.summary : one.problem));
   summary.classList.toggle("lav-loud", !adapter || adapter.frobenius === 0);
-  setText(looked, adapter && layers ? lookedWords(one, change) : "");
+  setText(looked, unbroken(adapter && layers ? lookedWords(one, change) : ""));
   setText(notes, [...(adapter ? adapter.notes : []), one.note].filter(Boolean).join(" "));
+}
+
+// A number and its sign stay on one line.
+function unbroken(sentence) {
+  return sentence.replaceAll(" %", "\u00a0%");
 }
 
 function lookedWords(one, change) {
@@ -347,9 +362,11 @@ function showPairs() {
   const { figures, problems } = weighed.view;
   const told = [...figures.overlaps.map((pair) => pair.summary), ...problems];
   show(part("weights-pairs"), told.length > 0);
+  const folded = part("weights-alike").parentElement;
+  if (told.length !== part("weights-alike").children.length) folded.open = told.length <= MOST_UNFOLDED;
+  setText(folded.firstElementChild, told.length === 1 ? "In a sentence" : `In ${told.length} sentences`);
   fit(part("weights-alike"), told.length, () => make("li"));
   told.forEach((sentence, index) => setText(part("weights-alike").children[index], sentence));
-  setText(part("weights-alike").previousElementSibling, told.length === 1 ? "In a sentence" : `In ${told.length} sentences`);
   setText(part("weights-note"), figures.overlap_note);
   const rows = weighed.cell ? figures.overlaps.map((pair) => [pair, changeAt({ changes: pair.modules }, weighed.cell)]).filter(([, at]) => at) : [];
   part("weights-overlaps").replaceChildren(...rows.map(([pair, at]) => overlapRow(pair, at)));
