@@ -8,8 +8,9 @@ engine's lock is round every call.
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,23 @@ _BASE_ROW = "__base__"
 _numbers = itertools.count(1)
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """An adapter on the model, by the name it has there: the layers that hold it, and what they tell of it."""
+
+    inner: str
+    note: str
+    layers: tuple[Any, ...]
+    sees: bool
+    is_dora: bool
+
+    @classmethod
+    def found(cls, model: Any, inner: str, note: str) -> "_Loaded":
+        layers = tuple(layer for layer in _lora_layers(model) if inner in layer.scaling)
+        sees = any(inner in layer.scaling for layer in _lora_layers(model.model.visual))
+        return cls(inner, note, layers, sees, any(layer.use_dora.get(inner, False) for layer in layers))
+
+
 class AdapterBank:
     """The adapters of one model. Outside of `active` and `mixed` the model is the base, bit for bit."""
 
@@ -46,8 +64,7 @@ class AdapterBank:
             for name, module in model.named_modules()
             if isinstance(module, torch.nn.Linear) and ".lora_" not in name
         }
-        self._loaded: dict[tuple[str, str], str] = {}
-        self._notes: dict[str, str] = {}
+        self._loaded: dict[tuple[str, str], _Loaded] = {}
 
     def fit_problem(self, facts: AdapterFacts) -> str:
         """What keeps this adapter from fitting the model, as a sentence; empty if it fits."""
@@ -66,9 +83,9 @@ class AdapterBank:
         key = (facts.folder, facts.sha256)
         if key not in self._loaded:
             inner = f"adapter_{next(_numbers)}"
-            self._notes[inner] = self._inject(inner, facts)
-            self._loaded[key] = inner
-        return self._notes[self._loaded[key]]
+            note = self._inject(inner, facts)
+            self._loaded[key] = _Loaded.found(self._model, inner, note)
+        return self._loaded[key].note
 
     @contextmanager
     def active(self, chosen: Chosen) -> Iterator[None]:
@@ -76,21 +93,18 @@ class AdapterBank:
 
         An adapter at scale 0 is left out, so that it is the base exactly, whatever its kind.
         """
-        scales = self._scales(chosen)
-        layers = self._layers()
-        before = [(layer, dict(layer.scaling)) for layer in layers]
-        try:
-            for layer in layers if scales else ():
+        scales = {one.inner: scale for one, scale in self._on(chosen)}
+        layers = _layers_of(one for one, _ in self._on(chosen))
+        with ExitStack() as stack:
+            for layer in layers:
+                stack.callback(layer.enable_adapters, False)
+                stack.callback(layer.scaling.update, dict(layer.scaling))
                 layer.set_adapter(list(scales))
                 layer.enable_adapters(True)
                 layer.scaling.update(
                     {name: layer.scaling[name] * scales[name] for name in scales if name in layer.scaling}
                 )
             yield
-        finally:
-            for layer, scaling in before:
-                layer.scaling.update(scaling)
-                layer.enable_adapters(False)
 
     @contextmanager
     def mixed(self, rows: Sequence[Chosen]) -> Iterator[None]:
@@ -103,12 +117,11 @@ class AdapterBank:
         """
         if problem := next(filter(None, map(self.mixing_problem, rows)), ""):
             raise ValueError(f"a row of a batch that {problem}")
-        named = [next(iter(self._scales(chosen).items()), (_BASE_ROW, 1.0)) for chosen in rows]
+        ons = [self._on(chosen) for chosen in rows]
+        named = [(on[0][0].inner, on[0][1]) if on else (_BASE_ROW, 1.0) for on in ons]
         names = [name for name, _ in named]
         with ExitStack() as stack:
-            for layer in self._layers():
-                if layer.scaling.keys().isdisjoint(names):
-                    continue
+            for layer in _layers_of(one for on in ons for one, _ in on):
                 # The library's own wrapper hands the names of the rows to its layers by such hooks.
                 hook = layer.register_forward_pre_hook(functools.partial(_name_rows, names), with_kwargs=True)
                 stack.callback(hook.remove)
@@ -123,27 +136,20 @@ class AdapterBank:
 
         Empty where nothing does.
         """
-        names = set(self._scales(chosen))
-        if len(names) > 1:
+        on = [one for one, _ in self._on(chosen)]
+        if len(on) > 1:
             return "has several adapters at once"
         if not self.leaves_pictures_alone(chosen):
             return "has a part in the vision tower"
-        if any(layer.use_dora.get(name, False) for layer in self._layers() for name in names):
-            return "is a DoRA"
-        return ""
+        return "is a DoRA" if any(one.is_dora for one in on) else ""
 
     def leaves_pictures_alone(self, chosen: Chosen) -> bool:
         """Whether none of these loaded adapters, at its scale, has a part in the vision tower."""
-        names = set(self._scales(chosen))
-        tower = self._model.model.visual.modules()
-        return not any(names.intersection(module.scaling) for module in tower if isinstance(module, LoraLayer))
+        return not any(one.sees for one, _ in self._on(chosen))
 
-    def _scales(self, chosen: Chosen) -> dict[str, float]:
-        """The scale of each adapter that is not switched off by it, by its name on the model."""
-        return {self._loaded[facts.folder, facts.sha256]: scale for facts, scale in chosen if scale != 0}
-
-    def _layers(self) -> list[Any]:
-        return [module for module in self._model.modules() if isinstance(module, LoraLayer)]
+    def _on(self, chosen: Chosen) -> list[tuple["_Loaded", float]]:
+        """The loaded adapters that are not switched off by their scale, each with it."""
+        return [(self._loaded[facts.folder, facts.sha256], scale) for facts, scale in chosen if scale != 0]
 
     def _inject(self, inner: str, facts: AdapterFacts) -> str:
         files = _read(facts)
@@ -166,7 +172,7 @@ class AdapterBank:
         finally:
             # The library leaves its config on the model and warns of it at the next adapter.
             vars(self._model).pop("peft_config", None)
-        for layer in self._layers():
+        for layer in _lora_layers(self._model):
             layer.enable_adapters(False)
         self._model.eval()
         return fit.renamed
@@ -184,6 +190,15 @@ class AdapterBank:
                 setattr(self._model.get_submodule(parent), child, module.get_base_layer())
             else:
                 module.enable_adapters(False)
+
+
+def _lora_layers(model: Any) -> list[Any]:
+    return [module for module in model.modules() if isinstance(module, LoraLayer)]
+
+
+def _layers_of(loaded: Iterable[_Loaded]) -> list[Any]:
+    """Every layer that holds any of these, once."""
+    return list({id(layer): layer for one in loaded for layer in one.layers}.values())
 
 
 def _name_rows(names: list[str], _layer: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

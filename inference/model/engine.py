@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -86,7 +86,8 @@ class ModelEngine:
             VisualizerError: what was asked cannot be done; the engine is as it was before.
         """
         check_request(request, self._settings.limits())
-        chosen = [self._find(variant) for variant in request.variants]
+        known = {facts.name: facts for facts in self._catalog()}
+        chosen = [_find(known, variant) for variant in request.variants]
         while not self._lock.acquire(timeout=WAITING_S):
             yield Progress("waiting")
         try:
@@ -218,17 +219,6 @@ class ModelEngine:
         own = choose_bounds(self._loaded, (None, None))
         return choose_bounds(self._loaded, (least, own.max_pixels if most is None else most))
 
-    def _find(self, variant: Variant) -> _Chosen:
-        known = {facts.name: facts for facts in self._catalog()}
-        for adapter in variant.adapters:
-            if adapter.name not in known:
-                raise AdapterError(
-                    f"an adapter among {', '.join(sorted(known)) or 'none'}", repr(adapter.name), "choose one of these"
-                )
-            if problems := known[adapter.name].problems:
-                raise AdapterError("an adapter without faults", f"{adapter.name}: {problems[0]}", "choose another one")
-        return [(known[adapter.name], adapter.scale) for adapter in variant.adapters]
-
     def _load(self, facts: AdapterFacts) -> list[str]:
         notes = [self._bank.load(facts)]
         if facts.base and _last_name(facts.base) not in self._names:
@@ -244,6 +234,17 @@ class ModelEngine:
         if key not in self._problems:
             self._problems[key] = self._bank.fit_problem(facts)
         return replace(facts, problems=(self._problems[key],)) if self._problems[key] else facts
+
+
+def _find(known: Mapping[str, AdapterFacts], variant: Variant) -> _Chosen:
+    for adapter in variant.adapters:
+        if adapter.name not in known:
+            raise AdapterError(
+                f"an adapter among {', '.join(sorted(known)) or 'none'}", repr(adapter.name), "choose one of these"
+            )
+        if problems := known[adapter.name].problems:
+            raise AdapterError("an adapter without faults", f"{adapter.name}: {problems[0]}", "choose another one")
+    return [(known[adapter.name], adapter.scale) for adapter in variant.adapters]
 
 
 def _source_name(loaded: LoadedModel) -> str:
