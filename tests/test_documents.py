@@ -60,6 +60,7 @@ TRIED: dict[str, tuple[Way, str]] = {
         "",
     ),
     ".venv/bin/python examples/client.py http://127.0.0.1:7860": (Way.HELP, ""),
+    ".venv/bin/python examples/weights_client.py http://127.0.0.1:7860": (Way.HELP, ""),
     ".venv/bin/python examples/weights.py": (Way.RUN, ""),
     ".venv/bin/python -m benchmarks.mini": (Way.RUN, "--scenes 8"),
     ".venv/bin/python -m benchmarks.click --page": (Way.HELP, ""),
@@ -135,7 +136,7 @@ def test_commands_run_to_their_end(checkout: Path, way: Way) -> None:
 
 @pytest.mark.parametrize("command", commands_tried(Way.HELP))
 def test_commands_that_need_more_show_their_help(checkout: Path, command: str) -> None:
-    program = re.match(r"\S+(?: -m \S+)?(?: (?:serve|deploy|run|examples/client\.py))?", command)
+    program = re.match(r"\S+(?: -m \S+)?(?: (?:serve|deploy|run|examples/\w*client\.py))?", command)
     assert program is not None
     done = subprocess.run(
         f"{program.group()} --help", shell=True, cwd=checkout, capture_output=True, text=True, timeout=120

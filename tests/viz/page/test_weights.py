@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +19,11 @@ from inference.protocol import AdapterFacts
 from inference.store import SessionStore
 from tests.fakes import FakeEngine, make_session
 from tests.inference.weights.made import LAYERS, write_adapter
+from tests.viz.page.conftest import Served
 from viz.page.shelf import Shelf
 from viz.page.weights import WeightDesk, weight_routes
+
+ROOT = Path(__file__).parents[3]
 
 
 class Listing(FakeEngine):
@@ -148,3 +153,15 @@ def test_the_layers_follow_the_choice(mini: tuple[TestClient, str]) -> None:
     assert [len(one["values"]) for one in told["changes"]] == [5, 5]
     assert http.get(f"{session}/layers", params={"choice": '{"token": -1}'}).status_code == 400
     assert http.get("/session/gone/layers").status_code == 404
+
+
+def test_the_script_about_weights_asks_a_running_page(served: Served, tmp_path: Path) -> None:
+    out = tmp_path / "some" / "weights.json"
+    command = [sys.executable, "examples/weights_client.py", served.url, "shortcut", "broken", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second, written = done.stdout.splitlines()
+    assert first.startswith("shortcut: its change is mostly in k_proj (36 %)")
+    assert second.startswith("broken: Expected an adapter without faults")
+    assert written == f"written: {out}"
+    assert json.loads(out.read_text(encoding="utf-8"))["measure"] == "effective_rank"
