@@ -68,6 +68,16 @@ def test_what_to_keep_is_kept_and_the_largest_difference_is_told(tmp_path: Path)
     assert told == f"base: at most {run.eager_error:.1e} from eager attention"
 
 
+def test_every_variant_says_what_the_base_says(tmp_path: Path) -> None:
+    words = ["--adapter", "shortcut", "--words", "base"]
+    done = RUNNER.invoke(cli.app, ["run", str(PICTURE), QUESTION, "--out", str(tmp_path), *words])
+    assert done.exit_code == 0, done.output
+    session = load_session(tmp_path / "session")
+    assert session.request.same_words
+    base, shortcut = (run.trace.tokens for run in session.runs)
+    assert [token.id for token in base] == [token.id for token in shortcut]
+
+
 @pytest.mark.parametrize("error", [AdapterError("an adapter", "none", "name one"), KeyboardInterrupt()])
 def test_what_fails_or_is_cancelled_leaves_the_folder_as_it_was(
     tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch

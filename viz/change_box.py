@@ -11,9 +11,10 @@ from numpy import ndarray
 
 from inference.trace import maps, metrics
 from inference.trace.metrics import Box, BoxFigures
-from inference.trace.session import Session
+from inference.trace.session import Session, Trace
 from viz import overlay, words
 from viz.change_view import BoxView, InBox
+from viz.recent import RECENT
 from viz.slots import slots_of, tokens_at
 from viz.view import Choice, Scale, Sprite
 
@@ -39,9 +40,13 @@ def box_numbers(session: Session, choice: Choice, box: Box) -> list[BoxNumbers]:
         if maps.is_kept(trace, choice.layer, choice.head):
             grid = maps.image_map(trace, tokens=tokens, layer=choice.layer, head=choice.head, image=choice.image)
             figures = metrics.box_figures(grid, trace.images[choice.image], box)
-        heads = metrics.box_shares(trace, box, tokens=tokens, image=choice.image)
-        found.append(BoxNumbers(run.variant.label, figures, heads))
+        found.append(BoxNumbers(run.variant.label, figures, _heads(trace, box, tokens, choice.image)))
     return found
+
+
+def _heads(trace: Trace, box: Box, tokens: slice, image: int) -> Float[ndarray, "layers heads"]:
+    key = (box, tokens.start, tokens.stop, image)
+    return RECENT.get((trace,), key, lambda: metrics.box_shares(trace, box, tokens=tokens, image=image))
 
 
 def box_view(session: Session, choice: Choice, box: Box, colours: Mapping[str, str]) -> BoxView:

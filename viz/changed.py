@@ -18,6 +18,7 @@ from inference.trace.request import BASE_LABEL
 from inference.trace.session import Run, Session
 from viz import words
 from viz.change_view import Pair
+from viz.recent import RECENT
 from viz.seen import kept_heads
 from viz.slots import slots_of, tokens_at
 from viz.view import Choice
@@ -85,7 +86,11 @@ def head_values(found: Changed, measure: Measure, image: int) -> Float[np.ndarra
     """The change of every head, NaN where it has no value; all NaN where the two cannot be compared."""
     if found.missing:
         return np.full(found.a.trace.sums.shape[1:3], np.nan, np.float32)
-    return compare.head_change(found.a.trace, found.b.trace, measure, tokens=found.tokens, image=image)
+    trace_a, trace_b, tokens = found.a.trace, found.b.trace, found.tokens
+    key = (measure, tokens.start, tokens.stop, image)
+    return RECENT.get(
+        (trace_a, trace_b), key, lambda: compare.head_change(trace_a, trace_b, measure, tokens=tokens, image=image)
+    )
 
 
 def cell_maps(found: Changed, choice: Choice) -> tuple[Float[np.ndarray, "rows cols"], Float[np.ndarray, "rows cols"]]:

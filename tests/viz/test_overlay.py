@@ -175,3 +175,22 @@ def test_variant_colours_stand_out_from_a_light_and_a_dark_page(page: str) -> No
     for colour in (overlay.BASE_COLOUR, *overlay.ADAPTER_COLOURS):
         darker, lighter = sorted((float(weights @ linear(colour)), float(weights @ linear(page))))
         assert (lighter + 0.05) / (darker + 0.05) >= 3
+
+
+def test_a_scale_of_differences_is_as_long_on_both_sides() -> None:
+    scale = overlay.difference_scale([np.array([[0.1, -0.7]]), np.array([[np.nan, 0.2]]), np.zeros((0, 0))])
+    assert (scale.vmin, scale.vmax) == (-0.7, 0.7)
+    for nothing in ([], [np.zeros((2, 3))], [np.full((1, 1), np.nan)]):
+        assert overlay.difference_scale(nothing).vmax == 1
+
+
+def test_a_difference_hides_nothing_where_nothing_changed() -> None:
+    grid = np.array([[0.0, 0.25, 1.0, -1.0]], np.float32)
+    drawn = np.asarray(opened(overlay.difference_png(grid, overlay.difference_scale([grid]))))[0]
+    assert drawn[:, 3].tolist() == [0, 128, 255, 255]
+    red, blue = drawn[2].astype(int), drawn[3].astype(int)
+    assert red[0] > red[2] + 50 and blue[2] > blue[0] + 50
+
+
+def test_the_colours_of_differences_are_no_choice_for_shares() -> None:
+    assert overlay.DIVERGING not in overlay.COLORMAPS

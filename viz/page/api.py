@@ -1,4 +1,4 @@
-"""The named endpoints for programs: /analyze, /map, /weights and /adapters. They make sense without the page.
+"""The named endpoints for programs: /analyze, /map, /compare, /weights and /adapters. They make sense without the page.
 
 Their parameters are hidden components, which is where Gradio takes the types of its documentation from; their
 docstrings are that documentation. Inputs come unchecked, as everywhere, and are checked here.
@@ -18,12 +18,16 @@ from inference.protocol import Engine, Progress
 from inference.settings import Settings
 from inference.trace.parse import parse_variant
 from inference.trace.request import Request, Variant
+from inference.trace.session import Session
 from inference.trace.summary import summarise, summarise_adapter
 from viz import handlers
+from viz.change_numbers import change_numbers
+from viz.changed import check_pair
 from viz.page import forms
 from viz.page.scratch import folder_of
 from viz.page.shelf import Shelf
 from viz.page.weights import WeightDesk
+from viz.view import Choice
 
 COPIED_S = 60.0
 POOLINGS = ("attention", "picture")
@@ -79,14 +83,39 @@ class Endpoints:
         over all. pooling: "attention" for shares of all the attention, "picture" for shares of what went to the
         picture. image: which picture, from 0. colormap: viridis, cividis, magma, inferno or plasma.
         """
-        kept = self.shelf.get(session if isinstance(session, str) else "")
-        if pooling not in POOLINGS:
-            raise SettingsError(f"a pooling of {', '.join(POOLINGS)}", repr(pooling)[:40], "choose one of them")
-        given = {"token": token, "layer": layer, "head": head, "image": image, "colormap": colormap}
-        last = token if token_to is None else token_to
-        choice = handlers.check_choice(kept, given | {"token_to": last, "within": pooling == "picture"})
+        given = {"token": token, "token_to": token_to, "layer": layer, "head": head, "image": image}
+        kept, choice = self._chosen(session, pooling, given | {"colormap": colormap})
         png = handlers.map_file(kept, choice, variant, "png")
         return self._file(png), handlers.map_numbers(kept, choice, variant)
+
+    def compare(
+        self,
+        session: str,
+        a: str | None = None,
+        b: str | None = None,
+        token: int = 0,
+        token_to: int | None = None,
+        layer: int | None = None,
+        head: int | None = None,
+        measure: str = "share",
+        box: list[float] | None = None,
+        pooling: str = "attention",
+        image: int = 0,
+    ) -> dict[str, Any]:
+        """What changed from variant a to variant b, as JSON. Uses no model.
+
+        session: the id from the summary of /analyze. a, b: labels of two of its variants; left out, the base and the
+        first other. token, token_to, layer, head, pooling, image: as for /map. measure: what `heads` (layers x heads)
+        and `ranked` (those that changed most) hold: "share" (change of the share on the picture), "variation" (total
+        variation) or "shannon" (Jensen-Shannon distance). `cell`: at the chosen layer and head the maps of a and b,
+        their difference and how many cells the map moved. box: [left, top, right, bottom] in pixels of the picture,
+        for the share in it, lift and hit of every variant. `missing`: why the two cannot be compared, if they had
+        read different words; ask with the setting words "base" then.
+        """
+        given = {"token": token, "token_to": token_to, "layer": layer, "head": head, "image": image}
+        kept, choice = self._chosen(session, pooling, given)
+        pair = check_pair(kept, {"a": a, "b": b, "measure": measure, "box": box}, choice.image)
+        return change_numbers(kept, choice, pair)
 
     def adapters(self) -> list[dict[str, Any]]:
         """The adapters for /analyze, with rank, modules and layers; `problems` says why one cannot be used."""
@@ -101,6 +130,14 @@ class Endpoints:
         a pair, has no figures.
         """
         return self.desk.values(adapters, measure)
+
+    def _chosen(self, session: Any, pooling: Any, given: dict[str, Any]) -> tuple[Session, Choice]:
+        """The session and the choice in it; without `token_to` one token."""
+        kept = self.shelf.get(session if isinstance(session, str) else "")
+        if pooling not in POOLINGS:
+            raise SettingsError(f"a pooling of {', '.join(POOLINGS)}", repr(pooling)[:40], "choose one of them")
+        last = given["token"] if given["token_to"] is None else given["token_to"]
+        return kept, handlers.check_choice(kept, given | {"token_to": last, "within": pooling == "picture"})
 
     def _request(self, image: Any, question: Any, variants: Any, settings: Any) -> Request:
         given = {} if settings is None else settings
@@ -152,6 +189,20 @@ def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
             gr.Textbox("viridis", label="colormap", visible=False),
         ],
         [gr.File(label="map", visible=False), gr.JSON(label="numbers", visible=False)],
+        **quick,
+    )
+    _endpoint(
+        endpoints.compare,
+        [
+            gr.Textbox(label="session", visible=False),
+            *(gr.Textbox(None, label=name, visible=False) for name in ("a", "b")),
+            *(gr.Number(value, precision=0, label=name, visible=False) for name, value in _MAP_NUMBERS.items()),
+            gr.Textbox("share", label="measure", visible=False),
+            gr.JSON(None, label="box", visible=False),
+            gr.Textbox("attention", label="pooling", visible=False),
+            gr.Number(0, precision=0, label="image", visible=False),
+        ],
+        [gr.JSON(label="change", visible=False)],
         **quick,
     )
     _endpoint(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.errors import QuestionError, SettingsError
-from inference.trace.parse import parse_keep, parse_numbers, parse_variant
+from inference.trace.parse import parse_keep, parse_numbers, parse_variant, parse_words
 from inference.trace.request import BASE, AdapterAt, Generation, Keep, Limits, Request, Variant
 from inference.trace.validate import check_request
 from tests.fakes import make_picture
@@ -185,3 +185,9 @@ def test_what_to_keep_is_read_as_it_is_written() -> None:
 def test_what_cannot_be_kept_is_one_sentence(tokens: list[str], words: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         parse_keep(tokens, **words)
+
+
+def test_whose_words_are_read_as_they_are_written() -> None:
+    assert (parse_words("own"), parse_words("base")) == ("own", "base")
+    with pytest.raises(SettingsError, match="words of own, base, got 'mine'"):
+        parse_words("mine")

@@ -68,6 +68,10 @@ def test_endpoints_have_these_parameters(client: Client) -> None:
             ["session", "variant", "token", "token_to", "layer", "head", "pooling", "image", "colormap"],
             ["map", "numbers"],
         ),
+        "/compare": (
+            ["session", "a", "b", "token", "token_to", "layer", "head", "measure", "box", "pooling", "image"],
+            ["change"],
+        ),
         "/weights": (["adapters", "measure"], ["weights"]),
         "/adapters": ([], ["adapters"]),
     }
@@ -141,6 +145,23 @@ def test_weights_refuses_what_there_is_not(client: Client, sent: dict[str, Any],
         client.predict(**sent, api_name="/weights")
 
 
+def test_compare_gives_the_numbers_of_a_change(client: Client, analyzed: tuple[dict[str, Any], str]) -> None:
+    session = analyzed[0]["session"]
+    found = client.predict(
+        session=session, token=1, layer=2, head=0, measure="variation", box=[0, 0, 99, 99], api_name="/compare"
+    )
+    assert (found["a"], found["b"], found["missing"]) == ("base", "other@0.5", "")
+    assert [sum(value is not None for value in line) for line in found["heads"]] == [0, 3, 3, 0, 0]
+    assert (len(found["cell"]["difference"]), found["cell"]["moved"]["exact"]) == (7, True)
+    assert [one["variant"] for one in found["box"]["variants"]] == ["base", "other@0.5"]
+    turned = client.predict(session=session, a="other@0.5", b="base", token=1, token_to=3, api_name="/compare")
+    assert (turned["a"], turned["measure"], turned["box"], turned["cell"]["moved"] is None) == (
+        "other@0.5", "share", None, False,
+    )  # fmt: skip
+    with pytest.raises(Exception, match="a measure of share"):
+        client.predict(session=session, measure="sum", api_name="/compare")
+
+
 def test_adapters_are_listed_with_their_problems(client: Client) -> None:
     listed = client.predict(api_name="/adapters")
     assert [facts["name"] for facts in listed][:3] == ["other", "shortcut", "broken"]
@@ -212,7 +233,7 @@ def test_forged_event_data_gets_a_sentence(served: Served, event: Any) -> None:
 def test_all_other_listeners_are_private(served: Served) -> None:
     config = httpx.get(f"{served.url}/config").json()
     public = {one["api_name"] for one in config["dependencies"] if one["api_visibility"] == "public"}
-    assert public == {"analyze", "map", "weights", "adapters"}
+    assert public == {"analyze", "map", "compare", "weights", "adapters"}
 
 
 def test_what_uses_the_model_runs_one_at_a_time(served: Served) -> None:

@@ -67,6 +67,36 @@ def test_what_to_keep_reaches_the_request_and_what_was_kept_is_told(
     )
 
 
+def test_words_reach_the_request(visit: Visit, served: Served, picture: Path) -> None:
+    desk = visit()
+    desk.page.click("#lav-settings button")
+    desk.page.get_by_label("Same words: the base's answer").check()
+    desk.ask(picture, "What is it?")
+    assert served.engine.requests[-1].words == "base"
+
+
+def test_same_words_are_one_click_away_and_keep_what_is_chosen(visit: Visit, served: Served, picture: Path) -> None:
+    desk = visit()
+    desk.fill(picture, "What is red?")
+    desk.page.uncheck(".lav-variant [type=checkbox] >> nth=0")
+    desk.doing(lambda: desk.page.click("#lav-ask"))
+    assert [variant.label for variant in served.engine.requests[-1].variants] == ["other", "shortcut"]
+    desk.doing(lambda: desk.page.click("[role=option] >> nth=3"))
+    desk.page.click("[data-room=compare]")
+    own = desk.shown("session")
+    desk.doing(lambda: desk.page.click("[data-act=same]"))
+    request = served.engine.requests[-1]
+    assert request.words == "base"
+    assert [variant.label for variant in request.variants] == ["base", "other", "shortcut"]
+    assert request.question == "What is red?"
+    assert desk.shown("session") != own
+    assert (desk.shown("token"), desk.shown("open")) == ("3", "compare")
+    desk.page.wait_for_selector("[data-part=mode]:has-text('Same words')")
+    assert desk.page.locator("[data-act=same]").is_hidden()
+    assert desk.page.is_enabled("#lav-ask")
+    assert desk.wrong == []
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_settings_stand_out_from_their_ground(visit: Visit, theme: str) -> None:
     desk = visit(f"?__theme={theme}")

@@ -127,3 +127,12 @@ def test_what_was_kept_is_told_with_the_largest_difference() -> None:
     runs = [replace(run, eager_error=error) for run, error in zip(session.runs, (2e-8, 1.25e-7, 0.0), strict=True)]
     told = forms.kept(replace(session, runs=tuple(runs)))
     assert told.endswith("kept on the disk. It differs from eager attention by at most 1.2e-07.")
+
+
+def test_whose_words_are_said(upload: dict[str, str]) -> None:
+    given: dict[str, Any] = {"picture": upload, "question": "What?", "variants": [row()]}
+    assert forms.Form(**given).request(SETTINGS).words == "own"
+    assert forms.Form(**given, words="base").request(SETTINGS).words == "base"
+    for wrong in ("mine", 3):
+        with pytest.raises(VisualizerError, match="words"):
+            forms.Form(**given, words=wrong).request(SETTINGS)

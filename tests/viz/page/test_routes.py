@@ -46,7 +46,9 @@ def test_forged_choice_is_one_sentence(http: TestClient, shelf: Shelf, choice: s
     assert answer.json()["error"].startswith("Expected ")
 
 
-@pytest.mark.parametrize("path", ["look", "picture/0", "map.png?variant=base", "figure.pdf", "session.zip"])
+@pytest.mark.parametrize(
+    "path", ["look", "picture/0", "change", "moved", "map.png?variant=base", "figure.pdf", "session.zip"]
+)
 @pytest.mark.parametrize("session", ["gone", "..%2F..%2Fetc", "A" * 22])
 def test_unknown_session_is_not_found(http: TestClient, session: str, path: str) -> None:
     assert http.get(f"/session/{session}/{path}").status_code == 404
@@ -101,3 +103,27 @@ def test_unforeseen_error_tells_nothing_of_itself(
     answer = http.get("/session/x/look")
     assert answer.status_code == 500
     assert "secret" not in answer.text
+
+
+def test_change_is_told_for_a_choice_and_a_pair(http: TestClient, shelf: Shelf) -> None:
+    base = f"/session/{shelf.welcome_id()}"
+    query = {
+        "choice": json.dumps({"token": 2, "layer": 3, "head": 1}),
+        "pair": json.dumps({"a": "shortcut", "b": "other@0.5", "measure": "shannon", "box": [10, 10, 90, 90]}),
+    }
+    found = http.get(f"{base}/change", params=query).json()
+    assert (found["pair"]["a"], found["pair"]["b"]) == ("shortcut", "other@0.5")
+    assert len(found["cell"]) == 3
+    assert http.get(f"{base}/moved", params=query).json()["told"].startswith("The map moved by ")
+    first = http.get(f"{base}/change").json()
+    assert (first["pair"]["a"], first["box"]) == ("base", None)
+
+
+@pytest.mark.parametrize("path", ["change", "moved"])
+@pytest.mark.parametrize(
+    "pair", ["{", "[]", '{"a": 1}', '{"box": [1, 2]}', '{"box": [900, 900, 950, 950]}', '{"c": 0}']
+)
+def test_forged_pair_is_one_sentence(http: TestClient, shelf: Shelf, path: str, pair: str) -> None:
+    answer = http.get(f"/session/{shelf.welcome_id()}/{path}", params={"pair": pair})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("Expected ")
