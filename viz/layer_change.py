@@ -101,7 +101,8 @@ def _summary(run: Run, before: Float[np.ndarray, "layers"], after: Float[np.ndar
     layer = int(size.argmax())
     if size[layer] < UNSEEN:
         return f"{name} moves less than {100 * UNSEEN:g} points of the attention on the picture in every layer."
+    was, by = float(before[layer]), float(after[layer] - before[layer])
     return (
-        f"{name} moves most in layer {layer}: {words.percent(float(before[layer]))} of the attention on the picture "
-        f"become {words.percent(float(after[layer]))}."
+        f"{name} moves most in layer {layer}, by {100 * by:+.3g} points: from {words.percent(was)} of the attention on "
+        f"the picture to {words.percent(was + by)}."
     )

@@ -26,7 +26,9 @@ def test_values_are_the_mean_over_heads_of_the_share_on_the_picture_less_the_bas
     assert told.highest == pytest.approx(np.abs(by_hand).max())
     assert told.token == "'red?'"
     layer = int(np.abs(by_hand[0]).argmax())
-    assert told.changes[0].summary.startswith(f"At 'red?' shortcut moves most in layer {layer}: ")
+    assert told.changes[0].summary.startswith(
+        f"At 'red?' shortcut moves most in layer {layer}, by {100 * by_hand[0][layer]:+.3g} points: from "
+    )
 
 
 def test_the_same_attention_moves_nothing() -> None:

@@ -187,7 +187,8 @@ function fillWeights(target, one) {
   const change = layers && layers.changes.find((each) => each.adapters.length === 1 && each.adapters[0] === one.name);
   target.style.setProperty("--variant", one.colour);
   setText(target.querySelector(".lav-label"), one.name);
-  const charts = adapter ? view.charts.map((chart, at) => ({ chart, drawing: weighed.drawings[at] })) : [];
+  const touches = (chart) => chart.tower === "text" || adapter.changes.some((each) => each.tower === chart.tower);
+  const charts = adapter ? view.charts.map((chart, at) => ({ chart, drawing: weighed.drawings[at] })).filter(({ chart }) => touches(chart)) : [];
   fit(target.children[1], charts.length, buildGrid);
   charts.forEach(({ chart, drawing }, at) => fillGrid(target.children[1].children[at], { chart, drawing, index, adapter, change }));
   const [, , summary, looked, notes] = target.children;
@@ -213,11 +214,12 @@ function buildGrid() {
   const grid = make(
     "div",
     { class: "lav-grid" },
+    make("p", { class: "lav-axis" }),
+    make("p", { class: "lav-axis" }),
     make("div", { class: "lav-grid-layers", "aria-hidden": "true" }),
     make("div", { class: "lav-grid-box" }, make("canvas", { role: "img" }), make("div", { class: "lav-grid-zeros", "aria-hidden": "true" }), make("div", { class: "lav-chosen", "aria-hidden": "true" })),
     make("div", { class: "lav-grid-bars", role: "img" }),
     make("div", { class: "lav-grid-modules", "aria-hidden": "true" }),
-    make("span", { class: "lav-axis" }),
   );
   const canvas = grid.querySelector("canvas");
   canvas.addEventListener("click", (event) => chooseWeight(cellUnder(event, grid.chart)));
@@ -230,7 +232,7 @@ function fillGrid(target, { chart, drawing, index, adapter, change }) {
   Object.assign(target, { chart, adapter });
   target.style.setProperty("--rows", rows.length);
   target.style.setProperty("--cols", modules.length);
-  const [names, box, bars, below, axis] = target.children;
+  const [tower, beside, names, box, bars, below] = target.children;
   const [canvas, zeros, chosen] = box.children;
   const step = rows.length > 24 ? 4 : rows.length > 12 ? 2 : 1;
   fit(names, rows.length, () => make("span"));
@@ -250,7 +252,8 @@ function fillGrid(target, { chart, drawing, index, adapter, change }) {
   show(chosen, Boolean(here));
   if (here) place(chosen, chart, weighed.cell);
   fillBars(bars, rows, chart.tower === "text" ? change : null);
-  setText(axis, chart.tower === "text" ? (change && change.values.length ? "attention" : "") : "vision");
+  setText(tower, chart.tower === "text" ? "text layers" : "vision blocks and mergers");
+  setText(beside, chart.tower === "text" && change && change.values.length ? "attention" : "");
 }
 
 function place(target, { layers: rows, modules }, { layer, module }) {
@@ -284,7 +287,8 @@ function cellUnder(event, { tower, layers: rows, modules }) {
 }
 
 function cellName({ tower, layer, module }) {
-  return layer === null ? module : `${tower === "text" ? "layer" : "vision block"} ${layer}, ${module}`;
+  const level = tower === "text" ? "layer" : module.startsWith("deepstack.") ? "DeepStack merger" : "vision block";
+  return layer === null ? module : `${level} ${layer}, ${module}`;
 }
 
 function hoverWords({ adapter }, cell) {
@@ -371,6 +375,7 @@ function showPairs() {
   const rows = weighed.cell ? figures.overlaps.map((pair) => [pair, changeAt({ changes: pair.modules }, weighed.cell)]).filter(([, at]) => at) : [];
   part("weights-overlaps").replaceChildren(...rows.map(([pair, at]) => overlapRow(pair, at)));
   show(part("weights-overlaps").parentElement, rows.length > 0);
+  if (weighed.cell) setText(part("weights-where"), `in ${cellName(weighed.cell)}`);
 }
 
 function overlapRow(pair, { outputs, inputs, alignment }) {
@@ -378,7 +383,7 @@ function overlapRow(pair, { outputs, inputs, alignment }) {
   return make(
     "tr",
     {},
-    make("td", { text: `${pair.first} and ${pair.second}, ${cellName(weighed.cell)}` }),
+    make("td", { text: `${pair.first} and ${pair.second}` }),
     make("td", { text: alike(outputs) }),
     make("td", { text: alike(inputs) }),
     make("td", { text: outputs.similarity === null ? "\u2013" : alignment.toFixed(2) }),
