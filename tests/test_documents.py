@@ -60,6 +60,7 @@ TRIED: dict[str, tuple[Way, str]] = {
         "",
     ),
     ".venv/bin/python examples/client.py http://127.0.0.1:7860": (Way.HELP, ""),
+    ".venv/bin/python examples/compare.py http://127.0.0.1:7860": (Way.HELP, ""),
     ".venv/bin/python examples/weights_client.py http://127.0.0.1:7860": (Way.HELP, ""),
     ".venv/bin/python examples/weights.py": (Way.RUN, ""),
     ".venv/bin/python -m benchmarks.mini": (Way.RUN, "--scenes 8"),

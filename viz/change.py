@@ -27,9 +27,8 @@ from viz.changed import (
     head_values,
     parting_at,
     parting_told,
-    words_told,
 )
-from viz.seen import span_of
+from viz.seen import span_of, words_told
 from viz.slots import slots_of, tokens_at
 from viz.sums import parts_at
 from viz.view import Choice, Scale, Sprite

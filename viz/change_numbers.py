@@ -23,8 +23,8 @@ from viz.changed import (
     head_values,
     how_far,
     parting_at,
-    words_told,
 )
+from viz.seen import words_told
 from viz.slots import slots_of, tokens_at
 from viz.view import Choice
 

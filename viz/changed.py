@@ -152,13 +152,6 @@ def parting_told(session: Session, a: Run, b: Run, index: int) -> str:
     )
 
 
-def words_told(session: Session) -> str:
-    """Which words the variants said, by name."""
-    if session.request.forced_answer is not None:
-        return "same words (the text that was given)"
-    return "same words (the base's answer)" if session.request.words == "base" else "own answers"
-
-
 def _missing(session: Session, choice: Choice, a: Run, b: Run, places: Sequence[slice]) -> str:
     if a is b:
         return "Choose two different variants." if len(session.runs) > 1 else "Only one variant was asked: tick more."

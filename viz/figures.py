@@ -16,7 +16,7 @@ from inference.trace.request import Variant
 from inference.trace.session import Session
 from viz import overlay, words
 from viz.drawing import FAINT, INK, add_axes, draw_bar, wrapped, write
-from viz.seen import Seen, chosen_name, no_map, notes, see, shares_of, span_of, why_missing
+from viz.seen import Seen, chosen_name, no_map, notes, see, shares_of, span_of, why_missing, words_told
 from viz.view import Choice
 
 LONGEST_PX = 1400
@@ -116,7 +116,8 @@ def caption_text(session: Session, seen: Sequence[Seen], choice: Choice) -> str:
     scale = overlay.colour_scale([one.grid for one in seen])
     high = words.percent(float(scale.inverse(1.0))).removesuffix(" %")
     return (
-        f"Model: {session.model.name}, {session.model.dtype}.{adapters} Attention of {tokens}, {words.where(choice)}. "
+        f"Model: {session.model.name}, {session.model.dtype}.{adapters} Attention of {tokens}, {words.where(choice)}; "
+        f"{words_told(session)}. "
         f"All maps share one colour scale, 0 to {high} {words.unit(choice)}. {' '.join(notes(session, choice)[:2])} "
         f"Asked {session.created[:10]}."
     )

@@ -195,6 +195,13 @@ def _kept_notes(session: Session) -> list[str]:
     return [f"Kept: {kept}. Means over heads or layers, charts and shares are of all of them."]
 
 
+def words_told(session: Session) -> str:
+    """Which words the variants said, by name."""
+    if session.request.forced_answer is not None:
+        return "same words (the text that was given)"
+    return "same words (the base's answer)" if session.request.words == "base" else "own answers"
+
+
 def span_of(session: Session, choice: Choice) -> ImageSpan | None:
     images = session.runs[0].trace.images
     return images[choice.image] if images else None

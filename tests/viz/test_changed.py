@@ -14,9 +14,10 @@ from inference.trace.session import Run, Session
 from tests.fakes import COLS, HEADS, LAYERS, ROWS, make_picture, make_session, make_trace
 from viz.change_numbers import change_numbers
 from viz.change_view import Pair
-from viz.changed import changed, check_pair, head_values, how_far, moved_told, parting_at, parting_told, words_told
+from viz.changed import changed, check_pair, head_values, how_far, moved_told, parting_at, parting_told
 from viz.choices import check_choice
 from viz.recent import Recent
+from viz.seen import words_told
 from viz.view import Choice
 
 AT = Choice(token=2, token_to=2, layer=3, head=1)

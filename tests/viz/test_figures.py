@@ -70,7 +70,7 @@ def test_the_caption_names_model_adapters_token_place_scale_and_what_attention_c
         "Where 'red' looked: layer 3, head 1",
         "Model: fake model, float32.",
         "Adapters: shortcut at scale 1 (sha256 1a2b3c4d); other at scale 0.5.",
-        "Attention of 'red' (question), layer 3, head 1.",
+        "Attention of 'red' (question), layer 3, head 1; own answers.",
         "All maps share one colour scale, 0 to",
         "not proof of why it answered",
         "answers: circle",

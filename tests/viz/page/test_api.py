@@ -205,6 +205,21 @@ def test_example_client_runs(served: Served, picture: Path, tmp_path: Path) -> N
     assert done.stdout.startswith("base: ")
 
 
+def test_example_of_a_comparison_runs(served: Served, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "some" / "change.json"
+    command = [sys.executable, "examples/compare.py", served.url, "--picture", str(picture), "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    base, shortcut, *heads, moved, _ = done.stdout.splitlines()
+    assert base.startswith("base: log-probability -0.10 of ")
+    assert shortcut.startswith("shortcut: ")
+    assert len(heads) == 3
+    assert moved.startswith("The map of the first of them moved by ")
+    written = json.loads(out.read_text(encoding="utf-8"))
+    assert (written["heads"]["measure"], written["cell"]["measure"]) == ("variation", "share")
+    assert served.engine.requests[-1].words == "base"
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.png", "file:///etc/passwd", "ftp://host/x"])
 def test_no_address_is_fetched(served: Served, address: str) -> None:
     upload = {"path": address, "meta": {"_type": "gradio.FileData"}}
