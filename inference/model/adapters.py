@@ -97,13 +97,9 @@ class AdapterBank:
         layers = _layers_of(one for one, _ in self._on(chosen))
         with ExitStack() as stack:
             for layer in layers:
-                stack.callback(layer.enable_adapters, False)
-                stack.callback(layer.scaling.update, dict(layer.scaling))
-                layer.set_adapter(list(scales))
-                layer.enable_adapters(True)
-                layer.scaling.update(
-                    {name: layer.scaling[name] * scales[name] for name in scales if name in layer.scaling}
-                )
+                layer.set_adapter(list(scales), inference_mode=True)
+                scaled = {name: layer.scaling[name] * scales[name] for name in scales if name in layer.scaling}
+                stack.enter_context(_switched_on(layer, scaled))
             yield
 
     @contextmanager
@@ -125,10 +121,8 @@ class AdapterBank:
                 # The library's own wrapper hands the names of the rows to its layers by such hooks.
                 hook = layer.register_forward_pre_hook(functools.partial(_name_rows, names), with_kwargs=True)
                 stack.callback(hook.remove)
-                stack.callback(layer.enable_adapters, False)
-                stack.callback(layer.scaling.update, dict(layer.scaling))
-                layer.scaling.update(_row_scalings(layer.scaling, named, layer.get_base_layer().weight.device))
-                layer.enable_adapters(True)
+                scaled = _row_scalings(layer.scaling, named, layer.get_base_layer().weight.device)
+                stack.enter_context(_switched_on(layer, scaled))
             yield
 
     def mixing_problem(self, chosen: Chosen) -> str:
@@ -199,6 +193,20 @@ def _lora_layers(model: Any) -> list[Any]:
 def _layers_of(loaded: Iterable[_Loaded]) -> list[Any]:
     """Every layer that holds any of these, once."""
     return list({id(layer): layer for one in loaded for layer in one.layers}.values())
+
+
+@contextmanager
+def _switched_on(layer: Any, scalings: Mapping[str, float | torch.Tensor]) -> Iterator[None]:
+    """The layer with its adapters on, some of them at other scalings than their own."""
+    before = dict(layer.scaling)
+    try:
+        layer.scaling.update(scalings)
+        # Not by `enable_adapters`, which walks all weights to say which may be trained: none is, ever.
+        layer._disable_adapters = False
+        yield
+    finally:
+        layer._disable_adapters = True
+        layer.scaling.update(before)
 
 
 def _name_rows(names: list[str], _layer: Any, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
