@@ -69,7 +69,7 @@ class TowerChart:
 
 @dataclass(frozen=True)
 class WeightsView:
-    """All that the page shows; `figures` as `weights_values` gives them, in the order of the charts."""
+    """All that the page shows but pairs; `adapters` as `weights_values` tells them, in the order of the charts."""
 
     listed: list[Listed]
     most: int
@@ -78,9 +78,7 @@ class WeightsView:
     base_note: str
     scale: Bar
     charts: list[TowerChart]
-    figures: dict[str, Any]
-    problems: list[str]
-    """Of pairs that cannot be compared."""
+    adapters: list[dict[str, Any]]
 
 
 def check_measure(named: object) -> Measure:
@@ -141,8 +139,7 @@ def weights_view(
         base_note="" if has_base else NO_BASE,
         scale=_bar(scale, measure),
         charts=[_chart(tower, grid, scale) for tower, grid in grids.items() if grid.values.size],
-        figures=weights_values(weighing.adapters, weighing.overlaps),
-        problems=[sentence for name, sentence in weighing.problems.items() if name not in names],
+        adapters=weights_values(weighing.adapters)["adapters"],
     )
 
 

@@ -45,12 +45,18 @@ class _Weighed(NamedTuple):
 
 @dataclass(frozen=True)
 class Weighing:
-    """What could be weighed, in the order asked for, every pair of it, and for what could not a sentence by name."""
+    """What could be weighed, in the order asked for; `problems`: a sentence by name for each adapter that could not."""
 
     adapters: tuple[AdapterWeights, ...]
+    problems: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """Every pair that could be compared; `problems`: a sentence for each that could not, though both can be weighed."""
+
     overlaps: tuple[AdapterOverlap, ...]
     problems: dict[str, str]
-    """By the adapter's name, or by both names of a pair."""
 
 
 class Weigher:
@@ -68,7 +74,7 @@ class Weigher:
         return self._base_folder is not None
 
     def weigh(self, adapters: Sequence[AdapterFacts], *, ratio: bool = False) -> Weighing:
-        """What each of them changes, and how alike they are in pairs; with `ratio` also in relation to the base.
+        """What each of them changes; with `ratio` also in relation to the base.
 
         Only then are the base's weights read, those of the modules touched and each of them once.
 
@@ -76,57 +82,65 @@ class Weigher:
             SettingsError: ratios are asked for and the base cannot be read here.
             ModelError: the base's files are damaged.
         """
-        with self._lock:
-            base = self._read_base() if ratio else None
-            weighed: dict[_State, _Weighed] = {}
-            problems: dict[str, str] = {}
-            for facts in adapters:
-                try:
-                    weighed |= self._weigh(facts, base)
-                except AdapterError as error:
-                    problems[facts.name] = str(error)
-            overlaps = []
-            for one, other in combinations(weighed, 2):
-                first, second = weighed[one].opened, weighed[other].opened
-                try:
-                    overlaps.append(self._keep((one, other), partial(compare_adapters, first, second)))
-                except AdapterError as error:
-                    problems[f"{first.facts.name} and {second.facts.name}"] = str(error)
-        return Weighing(tuple(each.weights for each in weighed.values()), tuple(overlaps), problems)
+        base = self._read_base() if ratio else None
+        weighed, problems = self._weigh_each(adapters, base)
+        return Weighing(tuple(each.weights for each in weighed.values()), problems)
+
+    def compare(self, adapters: Sequence[AdapterFacts]) -> Comparing:
+        """How alike the adapters are in pairs; takes seconds for a pair of a large model. Broken ones are left out."""
+        weighed, _ = self._weigh_each(adapters, None)
+        overlaps, problems = [], {}
+        for (one, first), (other, second) in combinations(weighed.items(), 2):
+            try:
+                overlaps.append(self._keep((one, other), partial(compare_adapters, first.opened, second.opened)))
+            except AdapterError as error:
+                problems[f"{one.name} and {other.name}"] = str(error)
+        return Comparing(tuple(overlaps), problems)
+
+    def _weigh_each(
+        self, adapters: Sequence[AdapterFacts], base: BaseWeights | None
+    ) -> tuple[dict[_State, _Weighed], dict[str, str]]:
+        """The figures of each by the state of its files, and by name what is wrong with the others."""
+        weighed: dict[_State, _Weighed] = {}
+        problems: dict[str, str] = {}
+        for facts in adapters:
+            try:
+                state = _state_of(facts, with_base=base is not None)
+                weighed[state] = self._keep(state, partial(_weigh, facts, base))
+            except AdapterError as error:
+                problems[facts.name] = str(error)
+        return weighed, problems
 
     def _read_base(self) -> BaseWeights:
         if self._base_folder is None:
             raise SettingsError(
                 "the base's own files where this page runs", "none that it can read", "choose another measure"
             )
-        if self._base is None:
-            self._base = BaseWeights(self._base_folder)
-        return self._base
-
-    def _weigh(self, facts: AdapterFacts, base: BaseWeights | None) -> dict[_State, _Weighed]:
-        """The adapter's figures by the state of its files.
-
-        Raises:
-            AdapterError: it has a problem.
-        """
-        if facts.problems:
-            raise AdapterError("an adapter without faults", f"{facts.name}: {facts.problems[0]}", "choose another one")
-        state = _state_of(facts, with_base=base is not None)
-        return {state: self._keep(state, partial(_weigh, facts, base))}
+        with self._lock:
+            if self._base is None:
+                self._base = BaseWeights(self._base_folder)
+            return self._base
 
     def _keep(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What was made under this key, or is made now."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        made: Made = self._kept[key]
-        return made
+        """What was made under this key, or is made now: one thing at a time, so that callers wait for one at most."""
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make()
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            made: Made = self._kept[key]
+            return made
 
 
 def _state_of(facts: AdapterFacts, *, with_base: bool) -> _State:
-    """What its figures depend on: the weights by their hash, and the config, which scales them."""
+    """What its figures depend on: the weights by their hash, and the config, which scales them.
+
+    Raises:
+        AdapterError: it has a problem.
+    """
+    if facts.problems:
+        raise AdapterError("an adapter without faults", f"{facts.name}: {facts.problems[0]}", "choose another one")
     folder = Path(facts.folder)
     try:
         config = (folder / CONFIG_FILE).stat()

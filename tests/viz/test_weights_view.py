@@ -83,19 +83,6 @@ def test_an_adapter_that_was_changed_since_the_session_is_told(tmp_path: Path) -
     assert [bool(one.note) for one in listed if one.name == "other"] == [True, False]
 
 
-def test_a_pair_of_different_bases_is_told_beside_both(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    facts = [
-        read_adapter(write_adapter(tmp_path / name, {QUERY: pair(rng, outputs=outputs)}))
-        for name, outputs in (("one", 11), ("two", 13))
-    ]
-    told = view(*facts)
-    assert len(told.figures["adapters"]) == 2
-    assert len(told.problems) == 1
-    assert "two adapters of one base" in told.problems[0]
-    assert [one.problem for one in told.listed if one.chosen] == ["", ""]
-
-
 def test_names_to_begin_with() -> None:
     session = make_session()
     known = [AdapterFacts(name, "") for name in ("a", "other", "shortcut")]

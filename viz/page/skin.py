@@ -21,6 +21,8 @@ STAGE_SCRIPTS = (
     "rooms.js",
     "stage.js",
     "compare.js",
+    "grids.js",
+    "numbers.js",
     "evidence.js",
     "acts.js",
 )

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inference.errors import AdapterError, SettingsError
-from inference.protocol import Engine
+from inference.protocol import AdapterFacts, Engine
 from inference.trace.session import Session
 from inference.weights.table import Measure, weight_grid, weights_csv, weights_values
 from inference.weights.weigher import Weigher, Weighing
@@ -47,9 +47,11 @@ class WeightDesk:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise SettingsError("adapters as a list of names", repr(names)[:40], 'send for instance ["other"]')
         wanted = check_measure(measure or "frobenius")
-        weighing = self.weigher.weigh(choose_adapters(names, self.engine.adapters()), ratio=wanted == "ratio")
-        told = weights_values(weighing.adapters, weighing.overlaps)
-        problems = [{"of": name, "problem": sentence} for name, sentence in weighing.problems.items()]
+        chosen = choose_adapters(names, self.engine.adapters())
+        weighing, comparing = self.weigher.weigh(chosen, ratio=wanted == "ratio"), self.weigher.compare(chosen)
+        told = weights_values(weighing.adapters, comparing.overlaps)
+        found = weighing.problems | comparing.problems
+        problems = [{"of": name, "problem": sentence} for name, sentence in found.items()]
         return told | {"problems": problems, "measure": wanted, "charts": _charts(weighing, wanted)}
 
 
@@ -57,6 +59,7 @@ def weight_routes(desk: WeightDesk) -> list[Route]:
     """The routes under /session/ID: figures and charts of weights, and what the layers' attention did beside them."""
     answers = {
         "weights": _weights,
+        "alike": _alike,
         "weights.csv": _table,
         "weights.{kind}": _figure,
         "layers": _layers,
@@ -66,12 +69,21 @@ def weight_routes(desk: WeightDesk) -> list[Route]:
 
 def _weights(desk: WeightDesk, request: Request) -> Response:
     _, session = session_of(desk.shelf, request)
-    adapters, measure = desk.engine.adapters(), _measure(request)
-    names = request.query_params.getlist("adapter") or first_names(session, adapters)
-    chosen = choose_adapters(names, adapters) if names else []
+    chosen, measure = _chosen(desk, session, request), _measure(request)
+    adapters = desk.engine.adapters()
     weighing = desk.weigher.weigh(chosen, ratio=measure == "ratio")
     view = weights_view(session, adapters, chosen, weighing, measure, has_base=desk.weigher.has_base)
     return json_answer(asdict(view))
+
+
+def _alike(desk: WeightDesk, request: Request) -> Response:
+    """Apart from the figures, since it takes as long as all of them for every pair."""
+    _, session = session_of(desk.shelf, request)
+    comparing = desk.weigher.compare(_chosen(desk, session, request))
+    told = weights_values((), comparing.overlaps)
+    return json_answer(
+        {"overlaps": told["overlaps"], "note": told["overlap_note"], "problems": list(comparing.problems.values())}
+    )
 
 
 def _table(desk: WeightDesk, request: Request) -> Response:
@@ -98,12 +110,19 @@ def _weigh(desk: WeightDesk, session: Session, request: Request) -> Weighing:
     Raises:
         AdapterError: none of them can be weighed.
     """
+    weighing = desk.weigher.weigh(_chosen(desk, session, request), ratio=_measure(request) == "ratio")
+    if not weighing.adapters:
+        raise AdapterError(
+            "an adapter without faults", next(iter(weighing.problems.values()), "none"), "choose another one"
+        )
+    return weighing
+
+
+def _chosen(desk: WeightDesk, session: Session, request: Request) -> list[AdapterFacts]:
+    """The adapters that the address names; if it names none, those to begin with."""
     adapters = desk.engine.adapters()
     names = request.query_params.getlist("adapter") or first_names(session, adapters)
-    weighing = desk.weigher.weigh(choose_adapters(names, adapters), ratio=_measure(request) == "ratio")
-    if not weighing.adapters:
-        raise AdapterError("an adapter without faults", next(iter(weighing.problems.values())), "choose another one")
-    return weighing
+    return choose_adapters(names, adapters) if names else []
 
 
 def _measure(request: Request) -> Measure:

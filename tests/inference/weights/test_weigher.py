@@ -26,12 +26,13 @@ def made(folder: Path, seed: int = 0, modules: tuple[str, ...] = (QUERY, KEY), *
 
 def test_figures_are_those_of_each_adapter_weighed_alone_and_of_each_pair(tmp_path: Path) -> None:
     folders = [made(tmp_path / name, seed) for seed, name in enumerate(("a", "b", "c"))]
-    weighing = Weigher().weigh([read_adapter(folder) for folder in folders])
+    facts, kept = [read_adapter(folder) for folder in folders], Weigher()
+    weighing, comparing = kept.weigh(facts), kept.compare(facts)
     opened = [open_adapter(folder) for folder in folders]
     assert weighing.adapters == tuple(map(weigh_adapter, opened))
-    assert [(one.first, one.second) for one in weighing.overlaps] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert weighing.overlaps[1] == compare_adapters(opened[0], opened[2])
-    assert weighing.problems == {}
+    assert [(one.first, one.second) for one in comparing.overlaps] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert comparing.overlaps[1] == compare_adapters(opened[0], opened[2])
+    assert weighing.problems == comparing.problems == {}
 
 
 def test_what_is_broken_is_told_and_the_others_are_weighed(tmp_path: Path) -> None:
@@ -41,13 +42,14 @@ def test_what_is_broken_is_told_and_the_others_are_weighed(tmp_path: Path) -> No
     (tmp_path / "gone" / "adapter_config.json").unlink()
     (tmp_path / "empty").mkdir()
     facts = [gone, *map(read_adapter, (good, infinite, tmp_path / "empty", odd))]
-    weighing = Weigher().weigh(facts)
+    weighing, comparing = Weigher().weigh(facts), Weigher().compare(facts)
     assert [weights.facts.name for weights in weighing.adapters] == ["good", "odd"]
-    assert weighing.overlaps == ()
-    assert list(weighing.problems) == ["gone", "infinite", "empty", "good and odd"]
+    assert list(weighing.problems) == ["gone", "infinite", "empty"]
     assert "The folder is empty" in weighing.problems["empty"]
-    assert "two adapters of one base" in weighing.problems["good and odd"]
-    assert all(str(tmp_path) not in sentence for sentence in weighing.problems.values())
+    assert comparing.overlaps == ()
+    assert "two adapters of one base" in comparing.problems["good and odd"]
+    told = [*weighing.problems.values(), *comparing.problems.values()]
+    assert all(str(tmp_path) not in sentence for sentence in told)
 
 
 def test_each_state_of_the_files_is_weighed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +78,7 @@ def test_only_so_many_figures_are_kept(tmp_path: Path, monkeypatch: pytest.Monke
     first = [kept.weigh([each]).adapters[0] for each in facts]
     assert kept.weigh([facts[2]]).adapters[0] is first[2]
     assert kept.weigh([facts[0]]).adapters[0] is not first[0]
-    assert len(kept.weigh(facts).overlaps) == 3
+    assert len(kept.compare(facts).overlaps) == 3
 
 
 def test_the_base_is_read_for_ratios_alone(tmp_path: Path) -> None:

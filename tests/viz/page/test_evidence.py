@@ -58,6 +58,7 @@ def test_the_sessions_adapters_stand_side_by_side_with_their_sentence(visit: Vis
     assert desk.page.locator(f"{PANELS} h3").all_inner_texts() == ["shortcut", "other"]
     assert "its change is mostly in k_proj (36\u00a0%)" in desk.page.inner_text(f"{PANELS} article >> nth=0")
     assert desk.page.inner_text("[data-part=weights-unusable]") == "broken: adapter_config.json is missing."
+    desk.page.wait_for_selector("[data-part=weights-overlaps] tr")
     assert "adapters trained from one seed read alike" in desk.page.inner_text("[data-part=weights-pairs]")
     assert desk.wrong == []
     assert desk.elsewhere == []

@@ -17,6 +17,7 @@ from inference.catalog import find_adapters
 from inference.mini import ADAPTERS_DIR
 from inference.protocol import AdapterFacts
 from inference.store import SessionStore
+from inference.weights.summary import OVERLAP_NOTE
 from tests.fakes import FakeEngine, make_session
 from tests.inference.weights.made import LAYERS, write_adapter
 from tests.viz.page.conftest import Served
@@ -63,18 +64,35 @@ def test_the_sessions_adapters_are_shown_first(mini: tuple[TestClient, str]) -> 
         "shortcut": (True, ""),
         "broken": (False, "adapter_config.json is missing."),
     }
-    assert [one["adapter"]["name"] for one in told["figures"]["adapters"]] == ["shortcut", "other"]
+    assert [one["adapter"]["name"] for one in told["adapters"]] == ["shortcut", "other"]
     assert "the base's" not in told["scale"]["unit"]
-    assert len(told["figures"]["overlaps"]) == 1
     assert (told["charts"][0]["tower"], told["charts"][0]["layers"]) == ("text", [0, 1, 2, 3, 4, 5])
     assert str(ADAPTERS_DIR.parent) not in json.dumps(told)
+
+
+def test_pairs_are_told_apart_from_figures(mini: tuple[TestClient, str]) -> None:
+    http, session = mini
+    told = http.get(f"{session}/alike").json()
+    assert [(one["first"], one["second"]) for one in told["overlaps"]] == [("shortcut", "other")]
+    assert told["note"] == OVERLAP_NOTE
+    alone = http.get(f"{session}/alike?adapter=other&adapter=broken").json()
+    assert alone == {"overlaps": [], "note": "", "problems": []}
+
+
+def test_a_pair_of_different_bases_is_a_sentence(tmp_path: Path) -> None:
+    for name, outputs in (("a", 5), ("b", 6)):
+        pairs = {LAYERS + "0.self_attn.q_proj": (np.ones((outputs, 3)), np.ones((3, 7)))}
+        write_adapter(tmp_path / "all" / name, pairs)
+    http, session = serve(Listing(tmp_path / "all", None), tmp_path / "store")
+    assert "two adapters of one base" in http.get(f"{session}/alike").json()["problems"][0]
+    assert len(http.get(f"{session}/weights").json()["adapters"]) == 2
 
 
 def test_chosen_adapters_and_ratio(mini: tuple[TestClient, str]) -> None:
     http, session = mini
     told = http.get(f"{session}/weights", params={"adapter": ["other", "broken"], "measure": "ratio"}).json()
     assert [one["name"] for one in told["listed"] if one["chosen"]] == ["other", "broken"]
-    [figures] = told["figures"]["adapters"]
+    [figures] = told["adapters"]
     assert told["scale"]["unit"] == "% of the base's norm"
     assert told["scale"]["high"] == pytest.approx(100 * max(one["ratio"] for one in figures["changes"]), rel=1e-2)
 
@@ -97,7 +115,7 @@ def test_more_adapters_than_stand_side_by_side_are_refused(tmp_path: Path) -> No
             tmp_path / "all" / f"a{number}", {LAYERS + "0.self_attn.q_proj": (np.ones((5, 3)), np.ones((3, 7)))}
         )
     http, session = serve(Listing(tmp_path / "all", None), tmp_path / "store")
-    assert len(http.get(f"{session}/weights").json()["figures"]["adapters"]) == 6
+    assert len(http.get(f"{session}/weights").json()["adapters"]) == 6
     answer = http.get(f"{session}/weights", params={"adapter": [f"a{number}" for number in range(7)]})
     assert (answer.status_code, answer.json()["error"]) == (400, "Expected 1 to 6 adapters, got 7: choose fewer.")
 
@@ -117,7 +135,7 @@ def test_a_page_without_adapters_says_so_in_an_empty_list(tmp_path: Path) -> Non
         ("shortcut", "Its files are not here, only what was seen of it."),
         ("other", "Its files are not here, only what was seen of it."),
     ]
-    assert (told["figures"]["adapters"], told["charts"]) == ([], [])
+    assert (told["adapters"], told["charts"]) == ([], [])
     assert http.get(f"{session}/weights.png").status_code == 400
 
 
@@ -133,7 +151,7 @@ def test_the_chart_is_a_file(mini: tuple[TestClient, str], kind: str, start: byt
 def test_the_table_has_what_the_page_shows(mini: tuple[TestClient, str]) -> None:
     http, session = mini
     rows = list(csv.DictReader(io.StringIO(http.get(f"{session}/weights.csv?adapter=other&measure=ratio").text)))
-    shown = http.get(f"{session}/weights?adapter=other&measure=ratio").json()["figures"]["adapters"][0]["changes"]
+    shown = http.get(f"{session}/weights?adapter=other&measure=ratio").json()["adapters"][0]["changes"]
     assert len(rows) == len(shown)
     assert [float(row["ratio"]) for row in rows] == pytest.approx([one["ratio"] for one in shown])
 
