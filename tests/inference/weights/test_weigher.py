@@ -1,6 +1,8 @@
 """Weighing once for each state of the files, with what cannot be weighed told beside what can."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,22 @@ def test_each_state_of_the_files_is_weighed_once(tmp_path: Path, monkeypatch: py
     assert len(counted) == 2
 
 
+def test_visitors_at_once_share_one_weighing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def weigh_slowly(opened: OpenAdapter) -> AdapterWeights:
+        started.append(opened)
+        time.sleep(0.1)
+        return weigh_adapter(opened)
+
+    monkeypatch.setattr(weigher, "weigh_adapter", weigh_slowly)
+    facts, kept = [read_adapter(made(tmp_path / "a"))], Weigher()
+    with ThreadPoolExecutor(3) as pool:
+        told = list(pool.map(lambda _: kept.weigh(facts).adapters[0], range(3)))
+    assert len(started) == 1
+    assert all(one is told[0] for one in told)
+
+
 def test_only_so_many_figures_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weigher, "KEPT", 2)
     facts = [read_adapter(made(tmp_path / name, seed)) for seed, name in enumerate(("a", "b", "c"))]
@@ -84,7 +102,8 @@ def test_only_so_many_figures_are_kept(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_base_is_read_for_ratios_alone(tmp_path: Path) -> None:
     facts = [read_adapter(made(tmp_path / "a"))]
     base = write_base(tmp_path / "base", {module: np.full((11, 7), 2.0) for module in (QUERY, KEY)})
-    plain, change = (Weigher(base).weigh(facts, ratio=ratio).adapters[0].changes[0] for ratio in (False, True))
+    kept = Weigher(base)
+    plain, change = (kept.weigh(facts, ratio=ratio).adapters[0].changes[0] for ratio in (False, True))
     assert plain.ratio is None
     assert change.ratio == pytest.approx(plain.frobenius / np.sqrt(77 * 4))
     (base / "model.safetensors").write_bytes(b"no")
