@@ -71,9 +71,9 @@ def box_view(session: Session, choice: Choice, box: Box, colours: Mapping[str, s
     )
 
 
-def _told(figures: BoxFigures | None) -> tuple[str, str, str]:
-    """Share, lift and hit in words."""
+def _told(figures: BoxFigures | None) -> tuple[str, str, str, str]:
+    """Share, share within the picture, lift and hit in words."""
     if figures is None:
-        return "not kept", "", ""
-    share = f"{words.percent(figures.share)} of all, {words.percent(figures.within)} of what is on the picture"
-    return share, f"{figures.lift:.2f} times its area", "yes" if figures.hit else "no"
+        return "not kept", "", "", ""
+    hit = "yes" if figures.hit else "no"
+    return words.percent(figures.share), words.percent(figures.within), f"{figures.lift:.2f}", hit

@@ -82,11 +82,15 @@ class Ranked:
 
 @dataclass(frozen=True)
 class InBox:
-    """What one variant gives the box at the chosen layer and head, in words, and every head's share in it."""
+    """What one variant gives the box at the chosen layer and head, in words, and every head's share in it.
+
+    `share`: of all the attention; `within`: of what is on the picture. Empty texts where the head was not kept.
+    """
 
     variant: str
     colour: str
     share: str
+    within: str
     lift: str
     hit: str
     chart: Sprite

@@ -19,6 +19,7 @@ from tests.fakes import COLS, HEADS, LAYERS, ROWS, make_session
 from tests.viz.test_changed import parted_session
 from viz import overlay
 from viz.change import change
+from viz.change_numbers import change_numbers
 from viz.change_view import Change, Pair
 from viz.changed import check_pair
 from viz.choices import check_choice
@@ -166,7 +167,7 @@ def test_a_box_is_held_against_every_variant() -> None:
     trace = session.run("shortcut").trace
     figures = box_figures(maps.image_map(trace, tokens=slice(1, 3), layer=3, head=2), trace.images[0], box)
     told = found.variants[1]
-    assert (told.variant, told.lift) == ("shortcut", f"{figures.lift:.2f} times its area")
+    assert (told.variant, told.lift) == ("shortcut", f"{figures.lift:.2f}")
     assert told.hit == ("yes" if figures.hit else "no")
     heads = [box_shares(run.trace, box, tokens=slice(1, 3)) for run in session.runs]
     most = max(float(each.max()) for each in heads)
@@ -188,3 +189,18 @@ def test_everything_goes_into_json(images: int) -> None:
     choice = check_choice(session, {"token": 4, "image": max(0, images - 1)})
     pair = Pair("base", "shortcut", "share", (1.0, 2.0, 30.0, 40.0) if images else None)
     assert json.loads(json.dumps(asdict(change("id", session, choice, pair))))["session"] == "id"
+
+
+def test_the_second_picture_has_maps_changes_and_boxes_of_its_own() -> None:
+    session, box = make_session(images=2), (40.0, 30.0, 160.0, 190.0)
+    numbers = change_numbers(session, replace(AT, image=1), Pair("base", "shortcut", "variation", box))
+    base, trace = session.run("base").trace, session.run("shortcut").trace
+    np.testing.assert_allclose(
+        numbers["heads"], compare.head_change(base, trace, "variation", tokens=slice(1, 3), image=1)
+    )
+    np.testing.assert_allclose(
+        numbers["cell"]["b"], maps.image_map(trace, tokens=slice(1, 3), layer=3, head=2, image=1)
+    )
+    np.testing.assert_allclose(
+        numbers["box"]["variants"][1]["heads"], box_shares(trace, box, tokens=slice(1, 3), image=1)
+    )

@@ -68,7 +68,7 @@ def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
     swapping = parts.swap.click(listeners.starting, outputs=buttons, **quick)
     swapped = swapping.then(listeners.swap, inputs=[parts.session_id, parts.swap_picture], **model)
     parts.stage.same(listeners.starting, outputs=buttons, **quick)
-    repeated = parts.stage.same(listeners.same_words, **model)
+    repeated = parts.stage.same(listeners.same_words, trigger_mode="once", **model)
     for event in (asked, swapped, repeated):  # all that goes wrong inside is told there; what is left is a full queue
         event.failure(listeners.refused, outputs=buttons, **quick)
     # The words come after the end, or the last progress on its way would write over them.

@@ -159,7 +159,7 @@ function showBox(found, look, drawings) {
   show(root.querySelector('[data-act="unbox"]'), Boolean(found.box));
   show(part("box"), Boolean(found.box));
   if (!found.box) return;
-  fillTable(part("box-rows"), found.box.variants, (each) => [each.variant, each.share, each.lift, each.hit]);
+  fillTable(part("box-rows"), found.box.variants, (each) => [each.variant, each.share, each.within, each.lift, each.hit]);
   const columns = found.box.variants.map((each, index) => ({ ...each, drawing: drawings[index] }));
   fillCharts(part("box-charts"), columns, look, "share of attention in the box");
   drawScale(part("box-scale"), found.box.scale);
