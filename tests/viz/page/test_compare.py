@@ -146,3 +146,13 @@ def test_everything_to_press_has_a_name(visit: Visit) -> None:
         .filter(e => !(e.labels?.length || e.textContent.trim())).map(e => e.outerHTML)"""
     )
     assert nameless == []
+
+
+def test_a_click_asks_once_for_the_change(visit: Visit) -> None:
+    desk = opened(visit())
+    asked: list[str] = []
+    desk.page.on("request", lambda request: asked.append(request.url) if "/change?" in request.url else None)
+    for place in (1, 3):
+        with comparing(desk):
+            desk.page.click(f"[role=option] >> nth={place}")
+    assert len(asked) == 2

@@ -1,14 +1,25 @@
 // Compare: from variant A to variant B at the chosen token, layer and head; everything from the stored session.
 
-const compare = { pair: {}, corner: null, found: null, turn: 0 };
+const compare = { pair: {}, corner: null, found: null, turn: 0, asked: {} };
 
-fillsRoom("compare", showCompare);
+fillsRoom("compare", showCompare, askChange);
+
+function changeQuery(choice) {
+  return new URLSearchParams({ choice: JSON.stringify(choice), pair: JSON.stringify(compare.pair) });
+}
+
+function askChange(session, choice) {
+  const place = address(session, `change?${changeQuery(choice)}`);
+  if (compare.asked.place !== place) compare.asked = { place, answer: fetchJson(place) };
+  return compare.asked.answer;
+}
 
 async function showCompare(look) {
   const turn = ++compare.turn;
   forgetStrangers(look);
-  const query = new URLSearchParams({ choice: JSON.stringify(look.choice), pair: JSON.stringify(compare.pair) });
-  const found = await fetchJson(address(look.session, `change?${query}`));
+  const answer = askChange(look.session, look.choice);
+  compare.asked = {};
+  const found = await answer;
   if (!found || turn !== compare.turn) return;
   const drawings = {
     cell: await Promise.all(found.cell.map((each) => decoded(each.png))),
@@ -24,7 +35,7 @@ async function showCompare(look) {
   showBox(found, look, drawings.box);
   showChanges(found, look, drawings);
   root.dataset.compared = Number(root.dataset.compared || 0) + 1;
-  if (found.cell.length) showMoved(look, query, turn);
+  if (found.cell.length) showMoved(look, turn);
 }
 
 // A pair or a box of another session or picture is dropped.
@@ -36,8 +47,8 @@ function forgetStrangers(look) {
   compare.corner = null;
 }
 
-async function showMoved(look, query, turn) {
-  const moved = await fetchJson(address(look.session, `moved?${query}`));
+async function showMoved(look, turn) {
+  const moved = await fetchJson(address(look.session, `moved?${changeQuery(look.choice)}`));
   if (turn === compare.turn) setText(part("moved"), moved ? moved.told : "");
 }
 

@@ -1,11 +1,18 @@
 // The rooms of the right side, one open at a time: Look, Compare, Evidence. The words above belong to all of them.
 // What a room shows beyond the look is fetched by its own function, and only while that room is open.
 
-const rooms = { open: "look", show: {} };
+const rooms = { open: "look", show: {}, ahead: {} };
 
 // `showRoom(look)` is called when the room is opened and after every choice that is made while it is open.
-function fillsRoom(name, showRoom) {
+// `askAhead(session, choice)`, if given, as soon as a choice is made: what the room needs then comes beside the look.
+function fillsRoom(name, showRoom, askAhead) {
   rooms.show[name] = showRoom;
+  rooms.ahead[name] = askAhead;
+}
+
+function askAheadOfRoom(session, choice) {
+  const askAhead = rooms.ahead[rooms.open];
+  if (askAhead) askAhead(session, choice);
 }
 
 function openRoom(name) {

@@ -174,6 +174,7 @@ async function ask() {
   stage.busy = true;
   while (stage.wanted) {
     const wish = stage.wanted;
+    askAheadOfRoom(stage.sessions[stage.active].id, wish);
     const look = await fetchLook(stage.sessions[stage.active].id, wish);
     if (look && stage.wanted === wish) await apply(look);
     if (!look) markTokens(stage.look.choice);
