@@ -3,6 +3,7 @@
 Only adapters that the engine lists are read, by name; where they lie is told to nobody.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -69,8 +70,8 @@ def weight_routes(desk: WeightDesk) -> list[Route]:
 
 def _weights(desk: WeightDesk, request: Request) -> Response:
     _, session = session_of(desk.shelf, request)
-    chosen, measure = _chosen(desk, session, request), _measure(request)
-    adapters = desk.engine.adapters()
+    adapters, measure = desk.engine.adapters(), _measure(request)
+    chosen = _chosen(adapters, session, request)
     weighing = desk.weigher.weigh(chosen, ratio=measure == "ratio")
     view = weights_view(session, adapters, chosen, weighing, measure, has_base=desk.weigher.has_base)
     return json_answer(asdict(view))
@@ -79,7 +80,7 @@ def _weights(desk: WeightDesk, request: Request) -> Response:
 def _alike(desk: WeightDesk, request: Request) -> Response:
     """Apart from the figures, since it takes as long as all of them for every pair."""
     _, session = session_of(desk.shelf, request)
-    comparing = desk.weigher.compare(_chosen(desk, session, request))
+    comparing = desk.weigher.compare(_chosen(desk.engine.adapters(), session, request))
     told = weights_values((), comparing.overlaps)
     return json_answer(
         {"overlaps": told["overlaps"], "note": told["overlap_note"], "problems": list(comparing.problems.values())}
@@ -88,14 +89,16 @@ def _alike(desk: WeightDesk, request: Request) -> Response:
 
 def _table(desk: WeightDesk, request: Request) -> Response:
     _, session = session_of(desk.shelf, request)
-    return download(weights_csv(_weigh(desk, session, request).adapters).encode(), "weights.csv", "csv")
+    weighing = _weigh(desk, desk.engine.adapters(), session, request)
+    return download(weights_csv(weighing.adapters).encode(), "weights.csv", "csv")
 
 
 def _figure(desk: WeightDesk, request: Request) -> Response:
     _, session = session_of(desk.shelf, request)
     kind = _file_kind(request.path_params["kind"])
-    colours = adapter_colours(session, desk.engine.adapters())
-    figure = weight_figure(_weigh(desk, session, request).adapters, _measure(request), colours=colours)
+    adapters = desk.engine.adapters()
+    weighing = _weigh(desk, adapters, session, request)
+    figure = weight_figure(weighing.adapters, _measure(request), colours=adapter_colours(session, adapters))
     return download(saved(figure, kind), f"weights.{kind}", kind)
 
 
@@ -104,13 +107,13 @@ def _layers(desk: WeightDesk, request: Request) -> Response:
     return json_answer(asdict(layer_changes(session, choice_of(session, request))))
 
 
-def _weigh(desk: WeightDesk, session: Session, request: Request) -> Weighing:
+def _weigh(desk: WeightDesk, adapters: Sequence[AdapterFacts], session: Session, request: Request) -> Weighing:
     """What the address names, weighed; for a file there must be something.
 
     Raises:
         AdapterError: none of them can be weighed.
     """
-    weighing = desk.weigher.weigh(_chosen(desk, session, request), ratio=_measure(request) == "ratio")
+    weighing = desk.weigher.weigh(_chosen(adapters, session, request), ratio=_measure(request) == "ratio")
     if not weighing.adapters:
         raise AdapterError(
             "an adapter without faults", next(iter(weighing.problems.values()), "none"), "choose another one"
@@ -118,9 +121,8 @@ def _weigh(desk: WeightDesk, session: Session, request: Request) -> Weighing:
     return weighing
 
 
-def _chosen(desk: WeightDesk, session: Session, request: Request) -> list[AdapterFacts]:
+def _chosen(adapters: Sequence[AdapterFacts], session: Session, request: Request) -> list[AdapterFacts]:
     """The adapters that the address names; if it names none, those to begin with."""
-    adapters = desk.engine.adapters()
     names = request.query_params.getlist("adapter") or first_names(session, adapters)
     return choose_adapters(names, adapters) if names else []
 
