@@ -3,8 +3,9 @@
     python -m benchmarks.capture --quick
 
 Models of given shapes with random weights read a prompt with a picture and are fed an answer token by token; the rows
-of question and answer (32 tokens) in all layers and heads are written to disk as in real use. The ways take turns, in
-another order each round; ratios are taken within a round, and told as medians.
+of question and answer (32 tokens) in all layers and heads are written to disk as in real use. What capture adds is told
+from runs side by side, pass by pass (`benchmarks.capture_lockstep`); memory and eager attention from whole runs that
+take turns, in another order each round. Ratios are taken within a round, and told as medians.
 """
 
 import argparse
@@ -38,27 +39,30 @@ def main() -> None:
     sizes, every = [], 3 if given.quick else 2
     for length in given.sizes or SIZES[: 2 if given.quick else 3]:
         question = ask(loaded.model.config, cells_for(length), device=loaded.device)
-        sizes.append(measure(loaded, question, names, rounds=rounds_for(length, quick=given.quick), eager_every=every))
+        alone, beside = rounds_for(length, quick=given.quick)
+        sizes.append(measure(loaded, question, names, rounds=alone, beside=beside, eager_every=every))
         print_size(sizes[-1])
     del loaded
-    alone = measure_alone(SHAPES["2b-layers"], torch.device(given.device))
+    rows_alone = measure_alone(SHAPES["2b-layers"], torch.device(given.device))
     clicked = measure_clicks(9 if given.quick else 30)
     mini = measure_mini(given.device)
-    print_rest(alone, clicked, mini)
+    print_rest(rows_alone, clicked, mini)
     print(f"\n{time.monotonic() - started:.0f} s\n")
-    print(json.dumps(figures(sizes, alone, clicked, mini)))
+    print(json.dumps(figures(sizes, rows_alone, clicked, mini)))
 
 
 def measure_mini(device: str) -> Measured:
     """The shipped miniature, whose whole run takes some 20 ms."""
     loaded = load_miniature(device)
     question = ask(loaded.model.config, MINI_CELLS, device=loaded.device)
-    return measure(loaded, question, ("plain", "ours"), rounds=MINI_ROUNDS)
+    return measure(loaded, question, ("plain", "ours"), rounds=3, beside=MINI_ROUNDS)
 
 
-def rounds_for(length: int, *, quick: bool) -> int:
-    """So many that short runs, which vary most, are repeated most."""
-    return min(9, max(3, (4_000 if quick else 20_000) // length))
+def rounds_for(length: int, *, quick: bool) -> tuple[int, int]:
+    """In how many rounds each way runs alone, and ours beside plain: most where runs are short, which vary most."""
+    if quick:
+        return 1, max(3, 7_200 // length)
+    return max(2, 6_000 // length), max(5, 14_000 // length)
 
 
 def figures(sizes: Sequence[Measured], alone: Sequence[Alone], clicked: Clicked, mini: Measured) -> dict[str, Any]:
@@ -66,7 +70,7 @@ def figures(sizes: Sequence[Measured], alone: Sequence[Alone], clicked: Clicked,
     memory_slope, time_slope = slopes(alone)
     return {
         "sizes": [size.length for size in sizes],
-        "overhead": [_rounded(size.rounds.ratio("ours")) for size in sizes],
+        "overhead": [_rounded(size.overhead) for size in sizes],
         "eager_over_plain": [_rounded(_eager_ratio(size)) for size in sizes],
         "peak_extra_mb": [_rounded(size.rounds.extra_bytes("ours") / MB, 1) for size in sizes],
         "eager_extra_mb": [_rounded(_eager_extra_mb(size), 1) for size in sizes],
@@ -76,7 +80,7 @@ def figures(sizes: Sequence[Measured], alone: Sequence[Alone], clicked: Clicked,
         "memory_slope": _rounded(memory_slope),
         "time_slope": _rounded(time_slope),
         "read_mb_per_click": _rounded(clicked.per_click / MB, 2),
-        "mini_overhead": _rounded(mini.rounds.ratio("ours")),
+        "mini_overhead": _rounded(mini.overhead),
     }
 
 
@@ -95,6 +99,9 @@ def print_size(size: Measured) -> None:
     for name in [name for name in taken.costs if name != "plain"]:
         ratios = (cost.seconds / taken.costs["plain"][number].seconds for number, cost in taken.costs[name].items())
         print(f"{name} over plain, each round:", *(f"{ratio:.3f}" for ratio in ratios))
+    if size.side_by_side:
+        told = " ".join(f"{ratio:.3f}" for ratio in size.side_by_side)
+        print(f"ours beside plain, pass by pass: {size.overhead:.4f}, the median of {told}")
     exact = "no room for eager attention" if size.exact is None else f"rows differ from eager by {size.exact:.1e}"
     print(f"{exact}; float16 changes them by {size.stored_loss:.1e}")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.capture_lockstep import fits_twice, lockstep_ratios
 from benchmarks.capture_ways import (
     WAYS,
     Cost,
@@ -70,17 +71,28 @@ class Measured:
     exact: float | None
     """Of the float32 rows from eager attention; None where eager attention does not fit into memory."""
     stored_loss: float
+    side_by_side: tuple[float, ...] = ()
+    """Ours over plain of each round in which both ran pass by pass; empty where there is no room for both."""
+
+    @property
+    def overhead(self) -> float:
+        """The median of ours over plain: side by side, or of whole runs one after the other."""
+        return statistics.median(self.side_by_side) if self.side_by_side else self.rounds.ratio("ours")
 
 
 def measure(
-    loaded: LoadedModel, question: Question, names: Sequence[str], *, rounds: int, eager_every: int = 2
+    loaded: LoadedModel, question: Question, names: Sequence[str], *, rounds: int, beside: int, eager_every: int = 2
 ) -> Measured:
-    """The named ways of this question; eager attention, which takes longest, not in every round, if it fits at all."""
+    """The named ways of this question; eager attention, which takes longest, not in every round, if it fits at all.
+
+    `beside`: in how many rounds ours and plain run side by side, besides.
+    """
     fits = eager_fits(loaded, question)
     exact, loss = differences(loaded, question, to_eager=fits)  # Which warms everything up.
     ways = {name: WAYS[name] for name in names if fits or name != "eager"}
     taken = take_turns(loaded, question, ways, rounds=rounds, every={"eager": eager_every})
-    return Measured(question.length, taken, exact, loss)
+    ratios = lockstep_ratios(loaded, question, rounds=beside) if beside and fits_twice(loaded) else []
+    return Measured(question.length, taken, exact, loss, tuple(ratios))
 
 
 def take_turns(

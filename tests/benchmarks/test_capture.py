@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import capture_rounds, capture_slopes, made
+from benchmarks import capture_lockstep, capture_rounds, capture_slopes, made
 from benchmarks.capture import figures, print_rest, print_size, rounds_for
 from benchmarks.capture_click import measure_clicks
 from benchmarks.capture_figure import draw
@@ -42,7 +42,7 @@ def test_the_whole_benchmark_runs_on_a_tiny_model(
     loaded: LoadedModel, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = [
-        measure(loaded, asked, ("plain", "ours", "eager"), rounds=2)
+        measure(loaded, asked, ("plain", "ours", "eager"), rounds=2, beside=2)
         for asked in (question, ask(loaded.model.config, (3, 2), device=CPU))
     ]
     monkeypatch.setattr(made, "write_huge_session", lambda folder: save_session(make_session(), folder))
@@ -140,7 +140,7 @@ def test_eager_attention_that_does_not_fit_is_left_out(
     loaded: LoadedModel, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capture_rounds, "free_bytes", lambda device: 10**5)
-    size = measure(loaded, question, ("plain", "ours", "eager"), rounds=1)
+    size = measure(loaded, question, ("plain", "ours", "eager"), rounds=1, beside=1)
     assert size.exact is None and "eager" not in size.rounds.costs
     assert size.stored_loss > 0
     print_size(size)
@@ -168,8 +168,30 @@ def test_a_cost_is_told_with_what_the_work_gave() -> None:
 
 
 def test_short_runs_are_repeated_most() -> None:
-    assert [rounds_for(length, quick=True) for length in (600, 2_300)] == [6, 3]
-    assert [rounds_for(length, quick=False) for length in (600, 2_300, 4_600)] == [9, 8, 4]
+    assert [rounds_for(length, quick=True) for length in (600, 2_300)] == [(1, 12), (1, 3)]
+    assert [rounds_for(length, quick=False) for length in (600, 2_300, 4_600)] == [(10, 23), (2, 6), (2, 5)]
+
+
+def test_each_pass_is_timed_for_its_own_run_and_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr(capture_lockstep, "_now", lambda device: float(next(clock)))
+    # Two steps and the end against three steps and the end; each is asked between two ticks of the clock.
+    assert capture_lockstep._side_by_side([iter([None] * 2), iter([None] * 3)], CPU) == [3, 4]
+
+
+def test_without_room_for_two_models_the_runs_alone_are_told(
+    loaded: LoadedModel, question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture_lockstep, "free_bytes", lambda device: 10**4)
+    size = measure(loaded, question, ("plain", "ours"), rounds=1, beside=2)
+    assert size.side_by_side == () and size.overhead == size.rounds.ratio("ours")
+
+
+def test_a_run_beside_another_writes_what_it_keeps(loaded: LoadedModel, question: Question, tmp_path: Path) -> None:
+    steps = len(list(capture_lockstep._watched_passes(loaded, question, tmp_path)))
+    assert steps == len(list(capture_lockstep._passes(loaded, question))) + 1
+    assert (tmp_path / "rows-0.npy").stat().st_size > 10_000
+    assert loaded.text_config._attn_implementation == "sdpa"
 
 
 def test_a_figure_says_where_there_was_no_room() -> None:
