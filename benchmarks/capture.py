@@ -61,7 +61,7 @@ def measure_mini(device: str) -> Measured:
 def rounds_for(length: int, *, quick: bool) -> tuple[int, int]:
     """In how many rounds each way runs alone, and ours beside plain: most where runs are short, which vary most."""
     if quick:
-        return 1, max(3, 7_200 // length)
+        return 1, max(2, 4_800 // length)
     return max(2, 6_000 // length), max(5, 14_000 // length)
 
 

@@ -66,6 +66,7 @@ TRIED: dict[str, tuple[Way, str]] = {
     ".venv/bin/python -m benchmarks.mini": (Way.RUN, "--scenes 8"),
     ".venv/bin/python -m benchmarks.click --page": (Way.HELP, ""),
     ".venv/bin/python -m benchmarks.variants": (Way.HELP, ""),
+    ".venv/bin/python -m benchmarks.capture --quick": (Way.HELP, ""),
     ".venv/bin/python -m inference.mini.train": (Way.HELP, ""),
     "git fetch origin": (Way.RUN, ""),
     "git rebase origin/main": (Way.RUN, ""),

@@ -168,7 +168,7 @@ def test_a_cost_is_told_with_what_the_work_gave() -> None:
 
 
 def test_short_runs_are_repeated_most() -> None:
-    assert [rounds_for(length, quick=True) for length in (600, 2_300)] == [(1, 12), (1, 3)]
+    assert [rounds_for(length, quick=True) for length in (600, 2_300)] == [(1, 8), (1, 2)]
     assert [rounds_for(length, quick=False) for length in (600, 2_300, 4_600)] == [(10, 23), (2, 6), (2, 5)]
 
 
