@@ -24,4 +24,7 @@ def used_at(path: Path) -> float:
 
 def written_at(folder: Path) -> float:
     """When a folder or a file in it was last changed, in seconds since the epoch; 0 if it is gone."""
-    return max(map(used_at, [folder, *folder.glob("*")]))
+    try:
+        return max(map(used_at, [folder, *folder.iterdir()]))
+    except FileNotFoundError:
+        return 0.0

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -131,11 +131,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def remove_folder(folder: Path) -> None:
     """Removes a folder, if it is there, so that no moment shows half of it under its name."""
     old = folder.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
-    try:
+    with suppress(FileNotFoundError):  # gone already, or another sweeper is removing the old one too
         os.rename(folder, old)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(old)
+        shutil.rmtree(old)
 
 
 def _is_session(folder: Path) -> bool:
