@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from inference.evidence.trials import Findings, Probe
 from inference.trace.request import Request
 from inference.trace.session import AdapterFacts, ModelFacts, Session
 
 __all__ = ["AdapterFacts", "Engine", "Progress", "Stage"]
 
-Stage = Literal["waiting", "loading", "size", "picture", "tokens", "rows", "check"]
+Stage = Literal["waiting", "loading", "size", "picture", "tokens", "rows", "check", "trials"]
 
 
 @dataclass(frozen=True)
 class Progress:
     """One step of a run, variant by variant.
 
-    `done` of at most `total`: tokens in stage `tokens`, layers in stage `rows`. Stage `size` comes once, before the
-    model runs: `total` is the most bytes that the session's arrays will take on disk.
+    `done` of at most `total`: tokens in stage `tokens`, layers in stage `rows`, passes in stage `trials`. Stage `size`
+    comes once, before the model runs: `total` is the most bytes that the session's arrays will take on disk.
     """
 
     stage: Stage
@@ -51,6 +52,13 @@ class Engine(Protocol):
         `folder` is an empty one of the caller's: the session is written there while it is made, as
         `inference.trace.files.load_session` reads it, and its arrays are mapped from there. After an error, or when the
         iterator was closed, the folder holds no session that opens; removing it is the caller's part.
+
+        Raises:
+            VisualizerError: what was asked cannot be done; the engine is as it was before.
+        """
+
+    def probe(self, probe: Probe) -> Generator[Progress | Findings, None, None]:
+        """Progress in stage `trials`, then exactly one Findings; closing the iterator stops between two passes.
 
         Raises:
             VisualizerError: what was asked cannot be done; the engine is as it was before.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from inference.evidence.trials import Block, Erase, Exchange, Findings, Outcome, Probe, Shares, Switch, Trial, Watch
 from inference.mini import ADAPTERS_DIR, BASE_DIR
 from inference.protocol import AdapterFacts, Progress
 from inference.trace.condense import condense
@@ -20,6 +21,8 @@ from inference.trace.validate import check_request
 
 LAYERS, HEADS, ROWS, COLS = 5, 3, 7, 11
 CELL = 32
+RED_CELLS = frozenset(row * COLS + col for row in (2, 3) for col in (3, 4, 5))
+"""The cells that the red square of a made picture lies in."""
 
 
 def make_picture(width: int = COLS * CELL, height: int = ROWS * CELL, name: str = "made.png") -> Picture:
@@ -92,6 +95,8 @@ def extent_of(session: Session) -> Extent:
 class FakeEngine:
     """Yields a few steps of progress and a made session, written into the folder as a real engine's is.
 
+    To it, answers depend on the red square alone.
+
     `closed` is set when an iterator was closed early.
     """
 
@@ -102,6 +107,7 @@ class FakeEngine:
         self.steps = steps
         self.closed = threading.Event()
         self.requests: list[Request] = []
+        self.probes: list[Probe] = []
 
     def facts(self) -> ModelFacts | None:
         return make_session().model
@@ -132,6 +138,39 @@ class FakeEngine:
         except GeneratorExit:
             self.closed.set()
             raise
+
+    def probe(self, probe: Probe) -> Generator[Progress | Findings, None, None]:
+        self.probes.append(probe)
+        if self.error:
+            raise self.error
+        try:
+            for number in range(self.steps):
+                yield Progress("trials", done=number + 1, total=self.steps)
+            outcomes = tuple(_outcome(trial, probe.watch) for trial in probe.trials)
+            shares = tuple(Shares(0.5, 0.2, 0.25, 0.05, 0.3) for _ in probe.reasons)
+            yield Findings(outcomes, shares, self.steps, 0.1)
+        except GeneratorExit:
+            self.closed.set()
+            raise
+
+
+def _outcome(trial: Trial, watch: Watch | None) -> Outcome:
+    """The first word costs 6 nats if all of the red square is gone, the less the less of it; adapters add a little."""
+    change, logprobs = trial.change, [-0.1] * len(trial.said)
+    if isinstance(change, Block):
+        logprobs[0] -= 6 * len(RED_CELLS.intersection(change.cells)) / len(RED_CELLS)
+    elif isinstance(change, Erase):
+        left, top, right, bottom = (number / CELL for number in change.box)
+        inside = [cell for cell in RED_CELLS if left <= cell % COLS < right and top <= cell // COLS < bottom]
+        logprobs[0] -= 6 * len(inside) / len(RED_CELLS)
+    elif isinstance(change, Switch | Exchange):
+        logprobs[0] -= 1.5
+    if not trial.variant.is_base:
+        logprobs[0] -= 0.05
+    grid = None
+    if watch is not None:
+        grid = np.full((ROWS, COLS), 0.5 / (ROWS * COLS), np.float32)
+    return Outcome(tuple(logprobs), grid)
 
 
 def _facts(name: str) -> AdapterFacts:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 MODEL_LIBRARIES = ("torch", "torchvision", "transformers", "peft", "qwen_vl_utils", "tokenizers", "safetensors")
 FREE_OF_MODELS = (
     "inference.trace",
+    "inference.evidence",
     "inference.intake",
     "inference.errors",
     "inference.settings",
