@@ -20,7 +20,9 @@ from inference.store import SessionStore
 from inference.trace.files import load_session
 from inference.trace.session import Session
 from viz.page.blocks import build_page
+from viz.page.evidence import Results, evidence_routes
 from viz.page.examples import read_examples
+from viz.page.kinds import KINDS
 from viz.page.routes import session_routes
 from viz.page.shelf import Shelf
 from viz.page.skin import look_and_feel
@@ -48,10 +50,11 @@ def build_asgi(
     `examples` may hold `examples.json` with pictures, and a saved session in `finished`; both may be missing.
     """
     shelf = Shelf(store or SessionStore.for_settings(settings), _finished(examples))
-    desk = WeightDesk.of(shelf, engine)
-    page = build_page(engine, settings, shelf, desk, examples=read_examples(examples))
+    desk, results = WeightDesk.of(shelf, engine), Results(shelf, KINDS)
+    page = build_page(engine, settings, shelf, desk, results, examples=read_examples(examples))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.routes.extend([Route("/api/health", _health(engine)), *session_routes(shelf), *weight_routes(desk)])
+    plain = [*session_routes(shelf), *weight_routes(desk), *evidence_routes(results)]
+    app.router.routes.extend([Route("/api/health", _health(engine)), *plain])
     limit = int(settings.upload_mb * 1e6)
     gr.mount_gradio_app(app, page, path="/", max_file_size=limit, **look_and_feel())
     return Headers(BodyLimit(app, limit + 1_000_000))

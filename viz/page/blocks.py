@@ -9,8 +9,10 @@ from inference.protocol import Engine
 from inference.settings import Settings
 from viz.page import api, layout
 from viz.page.edge import Page
+from viz.page.evidence import Results
 from viz.page.examples import Example
 from viz.page.forms import variant_rows
+from viz.page.inquirer import Inquirer
 from viz.page.listeners import Listeners
 from viz.page.shelf import Shelf
 from viz.page.weights import WeightDesk
@@ -21,7 +23,13 @@ STATES = 500
 
 
 def build_page(
-    engine: Engine, settings: Settings, shelf: Shelf, desk: WeightDesk, *, examples: Sequence[Example] = ()
+    engine: Engine,
+    settings: Settings,
+    shelf: Shelf,
+    desk: WeightDesk,
+    results: Results,
+    *,
+    examples: Sequence[Example] = (),
 ) -> gr.Blocks:
     """The page, ready to be launched or mounted with `skin.look_and_feel()`."""
     is_mini = settings.model == ""
@@ -34,11 +42,12 @@ def build_page(
         delete_cache=(hour_s, int(2 * settings.session_hours * hour_s) + hour_s),
     )
     listeners = Listeners(engine, settings, shelf, examples=examples, is_mini=is_mini)
+    inquirer = Inquirer(engine, settings, results, listeners.visits)
     with page:
         parts = layout.lay_out(
             settings, examples=examples, variants=variant_rows(engine.adapters(), settings), is_mini=is_mini
         )
-        _listen(page, parts, listeners)
+        _listen(page, parts, listeners, inquirer)
         api.add_endpoints(api.Endpoints(engine, settings, shelf, desk), MODEL)
     page.queue(max_size=settings.queue)
     # What Gradio keeps of a tab is small, but it keeps 10,000 of them unless told otherwise.
@@ -46,7 +55,7 @@ def build_page(
     return page
 
 
-def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
+def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners, inquirer: Inquirer) -> None:
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     model: dict[str, Any] = {
         "concurrency_id": MODEL,
@@ -54,8 +63,8 @@ def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
         "show_progress": "hidden",
         "api_visibility": "private",
         "preprocess": False,
-        "outputs": [parts.stage, parts.session_id, parts.status, parts.ask, parts.cancel, parts.header],
     }
+    answer = [parts.stage, parts.session_id, parts.status, parts.ask, parts.cancel, parts.header]
     buttons = [parts.status, parts.ask, parts.cancel]
     page.load(listeners.opened, outputs=[parts.header, parts.variants, parts.stage], **quick)
     page.unload(listeners.closed)
@@ -64,15 +73,24 @@ def _listen(page: gr.Blocks, parts: layout.Parts, listeners: Listeners) -> None:
     started = gr.on(
         [parts.ask.click, parts.question.submit], listeners.starting, outputs=buttons, trigger_mode="once", **quick
     )
-    asked = started.then(listeners.ask, inputs=parts.form, **model)
+    asked = started.then(listeners.ask, inputs=parts.form, outputs=answer, **model)
     swapping = parts.swap.click(listeners.starting, outputs=buttons, **quick)
-    swapped = swapping.then(listeners.swap, inputs=[parts.session_id, parts.swap_picture], **model)
+    swapped = swapping.then(listeners.swap, inputs=[parts.session_id, parts.swap_picture], outputs=answer, **model)
     parts.stage.same(listeners.starting, outputs=buttons, **quick)
-    repeated = parts.stage.same(listeners.same_words, trigger_mode="once", **model)
-    for event in (asked, swapped, repeated):  # all that goes wrong inside is told there; what is left is a full queue
+    repeated = parts.stage.same(listeners.same_words, trigger_mode="once", outputs=answer, **model)
+    parts.stage.evidence(listeners.starting, outputs=buttons, **quick)
+    inquired = parts.stage.evidence(inquirer.evidence, trigger_mode="once", outputs=[parts.told, *buttons], **model)
+    for event in (
+        asked,
+        swapped,
+        repeated,
+        inquired,
+    ):  # all that goes wrong inside is told there; what is left is a full queue
         event.failure(listeners.refused, outputs=buttons, **quick)
+    inquired.failure(inquirer.over, outputs=parts.told, **quick)
     # The words come after the end, or the last progress on its way would write over them.
-    parts.cancel.click(None, cancels=[asked, swapped, repeated]).then(listeners.cancelled, outputs=buttons, **quick)
+    stopped = parts.cancel.click(None, cancels=[asked, swapped, repeated, inquired])
+    stopped.then(listeners.cancelled, outputs=buttons, **quick).then(inquirer.over, outputs=parts.told, **quick)
 
     raw = quick | {"preprocess": False}
     parts.picture.upload(listeners.check_picture, inputs=parts.picture, outputs=[parts.picture, parts.status], **raw)

@@ -146,8 +146,9 @@ def working(progress: Progress, keeps: str = "") -> dict[str, Any]:
         "tokens": f"{who}token {progress.done} of at most {progress.total}.",
         "rows": f"{who}collecting where it looked.",
         "check": f"{who}running again with eager attention, to compare.",
+        "trials": f"Asking again under a change: run {progress.done} of {progress.total}.",
     }
-    counted = progress.stage in ("tokens", "rows")
+    counted = progress.stage in ("tokens", "rows", "trials")
     return {
         "kind": "work",
         "text": texts[progress.stage],

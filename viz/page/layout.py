@@ -33,6 +33,8 @@ class Parts:
     swap: Any
     open_file: Any
     stage: Any
+    told: Any
+    """Seen by nobody: hands what is told of an inquiry on to the stage."""
 
     @property
     def form(self) -> list[Any]:
@@ -69,9 +71,10 @@ def lay_out(settings: Settings, *, examples: Sequence[Example], variants: list[d
                 elem_id="lav-result",
                 colormaps=dict(COLORMAPS),
             )
+            told_of = _html("told.html", "told.js", root=".lav-told", value=None, elem_id="lav-told")
     return Parts(
         header, session_id, picture, chips, question, kinds, rows, ask, cancel, status, fields, swap_picture, swap,
-        open_file, stage,
+        open_file, stage, told_of,
     )  # fmt: skip
 
 

@@ -77,12 +77,12 @@ class Listeners:
 
     def cancelled(self) -> Outputs:
         """After Cancel: what was there stays."""
-        return forms.told("Cancelled; everything you filled in is still there."), *_idle_buttons()
+        return forms.told("Cancelled; everything you filled in is still there."), *idle_buttons()
 
     def refused(self) -> Outputs:
         """When the queue lets nobody in."""
         error = BusyError("a free place in the queue", "none", "ask again in a moment")
-        return forms.told(str(error), "wrong"), *_idle_buttons()
+        return forms.told(str(error), "wrong"), *idle_buttons()
 
     def open_file(self, request: gr.Request, upload: Any) -> Outputs:
         """Stage, session id and status for a session file that a visitor saved before; uses no model."""
@@ -187,11 +187,12 @@ def _outputs(
 ) -> Outputs:
     """Stage, session id, status, Ask, Cancel, title line; what is not given stays as it is."""
     given = [gr.skip() if value is None or value == "" else value for value in (stage, session_id, status)]
-    buttons = _idle_buttons() if idle else (gr.skip(), gr.skip())
+    buttons = idle_buttons() if idle else (gr.skip(), gr.skip())
     return (*given, *buttons, header or gr.skip())
 
 
-def _idle_buttons() -> Outputs:
+def idle_buttons() -> Outputs:
+    """Ask and Cancel when nothing runs."""
     return gr.update(interactive=True), gr.update(interactive=False)
 
 

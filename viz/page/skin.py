@@ -21,6 +21,7 @@ STAGE_SCRIPTS = (
     "rooms.js",
     "stage.js",
     "compare.js",
+    "inquiries.js",
     "grids.js",
     "numbers.js",
     "evidence.js",

@@ -24,9 +24,12 @@ from tests.viz.page.conftest import Served, in_loop, soon
 from tests.viz.page.engines import ChoosyEngine
 from viz.page.api import NAMES
 from viz.page.blocks import MODEL, build_page
+from viz.page.evidence import Results
 from viz.page.shelf import Shelf
 from viz.page.weights import WeightDesk
 
+ASKING = ("ask", "swap", "same_words", "evidence", "analyze")
+"""What uses the model."""
 NAMED = ("shortcut", "other")
 ROOT = Path(__file__).parents[3]
 
@@ -253,9 +256,9 @@ def test_all_other_listeners_are_private(served: Served) -> None:
 
 def test_what_uses_the_model_runs_one_at_a_time(served: Served) -> None:
     engine, shelf = ChoosyEngine(), Shelf(served.store)
-    page = in_loop(lambda: build_page(engine, Settings(), shelf, WeightDesk.of(shelf, engine)))
-    asking = [fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") in ("ask", "swap", "analyze")]
-    assert len(asking) == 3
+    page = in_loop(lambda: build_page(engine, Settings(), shelf, WeightDesk.of(shelf, engine), Results(shelf, {})))
+    asking = [fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") in ASKING]
+    assert len(asking) == len(ASKING)
     assert {fn.concurrency_id for fn in asking} == {MODEL}
     assert {fn.concurrency_limit for fn in asking} == {1}
 

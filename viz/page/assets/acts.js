@@ -16,6 +16,7 @@ const ACTS = {
   all: () => choose({ layer: null, head: null }),
   first: () => choose(stage.first),
   same: () => trigger("same", { session: stage.look.session }),
+  stop: () => document.querySelector("#lav-cancel").click(),
   unbox: () => choosePair({ box: null }),
 };
 
@@ -26,13 +27,14 @@ function chooseRange(range) {
 }
 
 root.addEventListener("click", (event) => {
-  const target = event.target.closest("[role=option], .lav-tile, .lav-layer, [data-act], [data-tab], [data-room], [data-session]");
+  const target = event.target.closest("[role=option], .lav-tile, .lav-layer, [data-act], [data-tab], [data-room], [data-sub], [data-session]");
   if (!target || !root.contains(target) || target === root) return;
   if (target.matches("[role=option]")) pickToken(target, event.shiftKey);
   else if (target.matches(".lav-tile")) chooseTile(target);
   else if (target.matches(".lav-layer")) choose({ layer: Number(target.dataset.layer), head: null });
   else if (target.dataset.act) ACTS[target.dataset.act]();
   else if (target.dataset.tab) openTab(target.dataset.tab);
+  else if (target.dataset.sub) openSub(target.dataset.sub);
   else if (target.dataset.room) openRoom(target.dataset.room);
   else openSession(Number(target.dataset.session));
 });

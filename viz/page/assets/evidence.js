@@ -3,7 +3,7 @@
 
 const weighed = { session: "", names: null, measure: "frobenius", view: null, alike: null, drawings: [], layers: null, cell: null, asked: 0, looked: 0 };
 
-fillsRoom("evidence", (look) => {
+fillsEvidence("weights", (look) => {
   if (look.session !== weighed.session) {
     Object.assign(weighed, { session: look.session, names: null, view: null, alike: null, layers: null, cell: null });
     loadWeights();
