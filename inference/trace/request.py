@@ -126,5 +126,7 @@ class Limits:
     answer_tokens: int = 512
     images: int = 4
     variants: int = 6
+    strengths: int = 16
+    """Most variants where all but the base are one adapter at several scales."""
     scale: float = 4.0
     """Largest absolute value of an adapter's scale."""

@@ -45,8 +45,13 @@ def _check_words(request: Request, limits: Limits) -> None:
 
 def _check_variants(variants: tuple[Variant, ...], limits: Limits) -> None:
     labels = [variant.label for variant in variants]
-    if not 1 <= len(variants) <= limits.variants:
-        raise SettingsError(f"1 to {limits.variants} variants", str(len(variants)), "choose base or an adapter")
+    most = limits.strengths if _is_sweep(variants) else limits.variants
+    if not 1 <= len(variants) <= most:
+        raise SettingsError(
+            f"1 to {most} variants",
+            str(len(variants)),
+            f"choose base or an adapter; of base and one adapter at several scales there may be {limits.strengths}",
+        )
     if len(set(labels)) < len(labels):
         raise SettingsError("each variant once", ", ".join(labels), "remove the one that is there twice")
     for adapter in (adapter for variant in variants for adapter in variant.adapters):
@@ -56,6 +61,12 @@ def _check_variants(variants: tuple[Variant, ...], limits: Limits) -> None:
                 f"{adapter.scale:g} for {adapter.name}",
                 "1 is the strength that the adapter was trained with",
             )
+
+
+def _is_sweep(variants: tuple[Variant, ...]) -> bool:
+    """Whether all but the base are one and the same adapter alone."""
+    names = [tuple(adapter.name for adapter in variant.adapters) for variant in variants if not variant.is_base]
+    return len(set(names)) == 1 and len(names[0]) == 1
 
 
 def _check_numbers(request: Request, limits: Limits) -> None:

@@ -14,7 +14,7 @@ from inference.trace.request import BASE, AdapterAt, Generation, Keep, Limits, R
 from inference.trace.validate import check_request
 from tests.fakes import make_picture
 
-LIMITS = Limits(question_chars=20, answer_tokens=7, images=2, variants=3, scale=4.0)
+LIMITS = Limits(question_chars=20, answer_tokens=7, images=2, variants=3, strengths=5, scale=4.0)
 ASKED = Request("What is red?", (make_picture(),), (BASE, parse_variant("other")), generation=Generation(5))
 
 
@@ -26,6 +26,7 @@ def test_a_plain_request_is_allowed() -> None:
 def test_the_edges_are_allowed() -> None:
     edge = Generation(7, sample=True, temperature=0.01, top_p=1, seed=2**32 - 1)
     variants = (BASE, parse_variant("a@-4"), parse_variant("a@4"))
+    check_request(replace(ASKED, variants=named("base a@-4 a@-1 a a@4")), LIMITS)
     asked = Request("x" * 20, (make_picture(),) * 2, variants, generation=edge, min_pixels=1024, max_pixels=1024)
     check_request(asked, LIMITS)
 
@@ -49,6 +50,10 @@ def test_words_that_cannot_be_asked_are_refused(changes: dict[str, str], message
         check_request(replace(ASKED, **changes), LIMITS)  # type: ignore[arg-type]
 
 
+def named(labels: str) -> tuple[Variant, ...]:
+    return tuple(map(parse_variant, labels.split()))
+
+
 def scaled(scale: float) -> tuple[Variant, ...]:
     return (Variant((AdapterAt("a", scale),)),)
 
@@ -58,6 +63,9 @@ def scaled(scale: float) -> tuple[Variant, ...]:
     [
         (replace(ASKED, variants=()), "1 to 3 variants, got 0"),
         (replace(ASKED, variants=tuple(map(parse_variant, "abcd"))), "1 to 3 variants, got 4"),
+        (replace(ASKED, variants=named("base a a@2 b")), "1 to 3 variants, got 4"),
+        (replace(ASKED, variants=named("a+b a@2+b a@3+b a+b@2")), "1 to 3 variants, got 4"),
+        (replace(ASKED, variants=named("base a a@2 a@3 a@4 a@0")), "1 to 5 variants, got 6"),
         (replace(ASKED, variants=(BASE, BASE)), "each variant once, got base, base"),
         (replace(ASKED, variants=tuple(map(parse_variant, ("a", "a@1")))), "each variant once, got a, a"),
         (replace(ASKED, variants=scaled(math.nan)), "a scale between -4 and 4, got nan for a"),
