@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from inference.errors import SessionError
+from inference.trace import arrays
 from inference.trace.arrays import ArrayFile, map_array, mapped_file, read_through, save_array
 
 SHAPE = (3, 5, 7)
@@ -22,7 +23,11 @@ def values() -> np.ndarray:
     return np.random.default_rng(0).random(SHAPE).astype(np.float32)
 
 
-def test_pieces_put_in_any_order_are_the_array(tmp_path: Path, values: np.ndarray) -> None:
+@pytest.mark.parametrize("gathered", [0, 3 * 5 * 7 * 4])
+def test_pieces_put_in_any_order_are_the_array(
+    tmp_path: Path, values: np.ndarray, gathered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "GATHERED_BYTES", gathered)
     places = list(itertools.product(range(3), range(5)))
     np.random.default_rng(1).shuffle(places)
     with ArrayFile(tmp_path / "a.npy", SHAPE, "float32") as file:
@@ -97,11 +102,25 @@ def test_a_full_disk_in_the_middle_is_told(tmp_path: Path, values: np.ndarray, m
     def refuse(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    monkeypatch.setattr(arrays, "GATHERED_BYTES", 0)
     with ArrayFile(tmp_path / "a.npy", SHAPE, "float32") as file:
         file.put((0,), values[0])
         monkeypatch.setattr(os, "pwrite", refuse)
         with pytest.raises(SessionError, match=r"room on .*, got no space left on device: keep fewer"):
             file.put((1,), values[1])
+
+
+def test_a_full_disk_at_the_end_is_told_and_hides_no_other_error(
+    tmp_path: Path, values: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with pytest.raises(SessionError, match="no space left"), ArrayFile(tmp_path / "a.npy", SHAPE, "float32") as file:
+        file.put((0,), values[0])
+    with pytest.raises(KeyError), ArrayFile(tmp_path / "b.npy", SHAPE, "float32"):
+        raise KeyError
 
 
 _AGAINST_A_LIMIT = """
