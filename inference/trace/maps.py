@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from inference.errors import GeometryError, SettingsError
+from inference.trace.half import mean_of, widened
 from inference.trace.session import PARTS, ImageSpan, Trace
 
 SHARES = ("picture", "question", "first token", "rest")
@@ -58,7 +59,7 @@ def layer_head_share(trace: Trace, tokens: TokenChoice, image: int | None = None
     if image is not None:
         _span(trace, image)
         parts = slice(len(PARTS) + image, len(PARTS) + image + 1)
-    return np.asarray(_mean_token(trace.sums[_pick(trace, tokens), :, :, parts]).sum(-1))
+    return np.asarray(mean_of(trace.sums[_pick(trace, tokens), :, :, parts]).sum(-1))
 
 
 def image_map(
@@ -80,7 +81,7 @@ def image_map(
     """
     span = _span(trace, image)
     picked = _pick(trace, tokens)
-    return _grid(_mean_token(_cells(trace, picked, layer, head, trace.columns(image))), span, within=within)
+    return _grid(mean_of(_cells(trace, picked, layer, head, trace.columns(image))), span, within=within)
 
 
 def token_maps(
@@ -99,7 +100,7 @@ def token_maps(
     """
     span = _span(trace, image)
     picked = _pick(trace, tokens)
-    flat = np.asarray(_cells(trace, picked, layer, head, trace.columns(image)), np.float32)
+    flat = widened(_cells(trace, picked, layer, head, trace.columns(image)))
     return _grid(flat, span, within=within)
 
 
@@ -113,11 +114,11 @@ def layer_maps(
     span = _span(trace, image)
     picked, columns, layer_count = _pick(trace, tokens), trace.columns(image), trace.sums.shape[1]
     if head is None:
-        return _grid(_mean_token(trace.layer_means[picked, :, columns]), span, within=within)
+        return _grid(mean_of(trace.layer_means[picked, :, columns]), span, within=within)
     _check_index("head", head, trace.sums.shape[2])
     flat = np.full((layer_count, columns.stop - columns.start), np.nan, np.float32)
     if trace.layers and head in trace.heads:
-        flat[list(trace.layers)] = _mean_token(trace.rows[picked, :, trace.heads.index(head), columns])
+        flat[list(trace.layers)] = mean_of(trace.rows[picked, :, trace.heads.index(head), columns])
     return _grid(flat, span, within=within)
 
 
@@ -131,11 +132,11 @@ def head_maps(
     span = _span(trace, image)
     picked, columns, head_count = _pick(trace, tokens), trace.columns(image), trace.sums.shape[2]
     if layer is None:
-        return _grid(_mean_token(trace.head_means[picked, :, columns]), span, within=within)
+        return _grid(mean_of(trace.head_means[picked, :, columns]), span, within=within)
     _check_index("layer", layer, trace.sums.shape[1])
     flat = np.full((head_count, columns.stop - columns.start), np.nan, np.float32)
     if trace.heads and layer in trace.layers:
-        flat[list(trace.heads)] = _mean_token(trace.rows[picked, trace.layers.index(layer), :, columns])
+        flat[list(trace.heads)] = mean_of(trace.rows[picked, trace.layers.index(layer), :, columns])
     return _grid(flat, span, within=within)
 
 
@@ -198,10 +199,6 @@ def _pick(trace: Trace, tokens: TokenChoice) -> _Picked:
 def _check_index(what: str, index: int, count: int) -> None:
     if not 0 <= index < count:
         raise SettingsError(f"a {what} from 0 to {count - 1}", str(index), f"choose one of the {count} {what}s")
-
-
-def _mean_token(block: Float[np.ndarray, "tokens *axes"]) -> Float[np.ndarray, "*axes"]:
-    return np.asarray(block.mean(0, dtype=np.float32))
 
 
 def _grid(
