@@ -75,12 +75,13 @@ def slide(span: ImageSpan, rows: int, cols: int, stride: int) -> tuple[Window, .
 
 
 def draw_windows(span: ImageSpan, window: Window, count: int, seed: int) -> tuple[Window, ...]:
-    """At most `count` other windows of the same size, drawn evenly among the places farthest from overlapping it.
+    """At most `count` other windows of the same size, drawn evenly: first of those that share none of its cells.
 
-    All that share none of its cells come first; where there are too few, those that share the fewest. Fewer than
-    `count` where the picture has no room for more.
+    Then, where these are too few, those that share the fewest; none that shares half of its cells or more, for such a
+    window holds much of what the first one does. Fewer than `count` where the picture has no room for more.
     """
-    others = [other for other in slide(span, window.rows, window.cols, 1) if other != window]
+    most = window.rows * window.cols / 2
+    others = [other for other in slide(span, window.rows, window.cols, 1) if window.shared(other) < most]
     order = np.random.default_rng(seed).permutation(len(others))
     drawn = sorted((others[int(place)] for place in order), key=window.shared)
     return tuple(drawn[:count])

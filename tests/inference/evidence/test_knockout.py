@@ -60,7 +60,7 @@ def test_a_drop_that_chance_boxes_reach_is_told_as_such(session: Session) -> Non
     assert one.random is not None and one.random.most == pytest.approx(one.drop) == 2
     assert one.finding == "not more than random"
     assert "not more than random boxes" in one.sentence
-    assert any("room for 65 other boxes" in note for note in told.notes)
+    assert any("room for 63 other boxes" in note for note in told.notes)
 
 
 def test_the_blocks_asked_for(session: Session) -> None:

@@ -65,3 +65,11 @@ def test_a_picture_that_was_not_asked_about_is_refused() -> None:
     for image in (1, -1):
         with pytest.raises(GeometryError, match="picture"):
             span_of(run, image)
+
+
+def test_windows_drawn_share_less_than_half_where_the_picture_is_small() -> None:
+    window = Window(0, 1, 2, 3)
+    drawn = draw_windows(SPAN, window, 100, seed=1)
+    shared = [window.shared(each) for each in drawn]
+    assert shared == [2, 2]
+    assert draw_windows(SPAN, Window(0, 0, 3, 5), 20, seed=1) == ()
