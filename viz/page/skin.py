@@ -20,6 +20,7 @@ STAGE_SCRIPTS = (
     "where.js",
     "rooms.js",
     "stage.js",
+    "box.js",
     "compare.js",
     "inquiries.js",
     "grids.js",

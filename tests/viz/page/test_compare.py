@@ -102,7 +102,7 @@ def test_a_box_by_two_clicks_and_by_four_numbers(visit: Visit) -> None:
     assert frame
     corners: list[Any] = [{"x": frame["width"] * share, "y": frame["height"] * share} for share in (0.75, 0.25)]
     picture.click(position=corners[0])
-    assert "click the opposite one" in desk.page.inner_text("[data-part=box-hint]")
+    assert "click the opposite one" in desk.page.inner_text("#lav-compare .lav-box-hint")
     with comparing(desk):
         picture.click(position=corners[1])
     numbers = [int(desk.page.input_value(f"[data-box='{side}']")) for side in range(4)]

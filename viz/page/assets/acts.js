@@ -17,7 +17,7 @@ const ACTS = {
   first: () => choose(stage.first),
   same: () => trigger("same", { session: stage.look.session }),
   stop: () => document.querySelector("#lav-cancel").click(),
-  unbox: () => choosePair({ box: null }),
+  unbox: () => chooseBox(null),
 };
 
 function chooseRange(range) {

@@ -1,11 +1,11 @@
 // Compare: from variant A to variant B at the chosen token, layer and head; everything from the stored session.
 
-const compare = { pair: {}, corner: null, found: null, turn: 0, asked: {} };
+const compare = { pair: {}, found: null, turn: 0, asked: {} };
 
 fillsRoom("compare", showCompare, askChange);
 
 function changeQuery(choice) {
-  return new URLSearchParams({ choice: JSON.stringify(choice), pair: JSON.stringify(compare.pair) });
+  return new URLSearchParams({ choice: JSON.stringify(choice), pair: JSON.stringify({ ...compare.pair, box: boxed.box }) });
 }
 
 function askChange(session, choice) {
@@ -40,11 +40,8 @@ async function showCompare(look) {
 
 // A pair or a box of another session or picture is dropped.
 function forgetStrangers(look) {
-  const now = `${look.session} ${look.choice.image}`;
-  if (compare.of !== now) compare.pair = { ...compare.pair, box: null };
-  compare.of = now;
+  boxOn(look);
   for (const side of ["a", "b"]) if (!look.variants.includes(compare.pair[side])) delete compare.pair[side];
-  compare.corner = null;
 }
 
 async function showMoved(look, turn) {
@@ -141,33 +138,8 @@ function buildOverlaid() {
   );
 }
 
-// The first click on a picture sets one corner of the box, the second the opposite one.
-function setCorner(event) {
-  const frame = event.currentTarget.getBoundingClientRect();
-  const { width, height } = currentPicture();
-  const x = Math.round((width * (event.clientX - frame.left)) / frame.width);
-  const y = Math.round((height * (event.clientY - frame.top)) / frame.height);
-  if (!compare.corner) {
-    compare.corner = [x, y];
-    hintBox(compare.found);
-    return;
-  }
-  const [left, top] = compare.corner;
-  choosePair({ box: [Math.min(left, x), Math.min(top, y), Math.max(left, x), Math.max(top, y)] });
-}
-
-function hintBox(found) {
-  const corner = compare.corner;
-  setText(part("box-hint"), corner ? `One corner at ${corner[0]}, ${corner[1]}: click the opposite one.` : found.box ? "" : "Or click two opposite corners on a picture.");
-}
-
 function showBox(found, look, drawings) {
-  const numbers = found.box ? found.box.box : [];
-  for (const field of root.querySelectorAll("[data-box]")) {
-    if (document.activeElement !== field) field.value = numbers[Number(field.dataset.box)] ?? "";
-  }
-  hintBox(found);
-  show(root.querySelector('[data-act="unbox"]'), Boolean(found.box));
+  fillBox(found.box ? found.box.box : []);
   show(part("box"), Boolean(found.box));
   if (!found.box) return;
   fillTable(part("box-rows"), found.box.variants, (each) => [each.variant, each.share, each.within, each.lift, each.hit]);
@@ -210,18 +182,12 @@ function showRanked(found, look, drawing) {
   });
 }
 
-// Another pair, measure or box: the look stays, so only the change is asked for.
+// Another pair or measure: the look stays, so only the change is asked for.
 function choosePair(change) {
   compare.pair = { ...compare.pair, ...change };
   showCompare(stage.look);
 }
 
-function typeBox() {
-  const fields = [...root.querySelectorAll("[data-box]")];
-  if (fields.every((field) => field.value !== "")) choosePair({ box: fields.map((field) => Number(field.value)) });
-}
-
 root.addEventListener("change", ({ target }) => {
   if (target.dataset.pair) choosePair({ [target.dataset.pair]: target.value });
-  else if (target.dataset.box) typeBox();
 });
