@@ -23,12 +23,16 @@ from safetensors.torch import load_file
 from inference.catalog import WEIGHTS_FILE, AdapterFiles, read_files
 from inference.errors import AdapterError
 from inference.model.fit import fit_adapter
+from inference.model.shuffle import shuffled
 from inference.placement import Fit
 from inference.protocol import AdapterFacts
 from inference.tensors import UnusableError
 
 Chosen = Sequence[tuple[AdapterFacts, float]]
 """The loaded adapters of one variant, each at its scale."""
+
+_Key = tuple[str, str, int]
+"""What tells adapters apart: folder, hash of the weights, and the seed that they are shuffled by."""
 
 _BASE_ROW = "__base__"
 """What the library calls a row of a batch that no adapter takes part in."""
@@ -64,7 +68,7 @@ class AdapterBank:
             for name, module in model.named_modules()
             if isinstance(module, torch.nn.Linear) and ".lora_" not in name
         }
-        self._loaded: dict[tuple[str, str], _Loaded] = {}
+        self._loaded: dict[_Key, _Loaded] = {}
 
     def fit_problem(self, facts: AdapterFacts) -> str:
         """What keeps this adapter from fitting the model, as a sentence; empty if it fits."""
@@ -80,7 +84,7 @@ class AdapterBank:
         Raises:
             AdapterError: it does not fit, or is damaged; the model is as it was.
         """
-        key = (facts.folder, facts.sha256)
+        key = _key(facts)
         if key not in self._loaded:
             inner = f"adapter_{next(_numbers)}"
             note = self._inject(inner, facts)
@@ -143,12 +147,14 @@ class AdapterBank:
 
     def _on(self, chosen: Chosen) -> list[tuple["_Loaded", float]]:
         """The loaded adapters that are not switched off by their scale, each with it."""
-        return [(self._loaded[facts.folder, facts.sha256], scale) for facts, scale in chosen if scale != 0]
+        return [(self._loaded[_key(facts)], scale) for facts, scale in chosen if scale != 0]
 
     def _inject(self, inner: str, facts: AdapterFacts) -> str:
         files = _read(facts)
         fit = fit_adapter(facts.name, files, self._linears)
         weights = _read_weights(facts, fit)
+        if facts.shuffle:
+            weights = shuffled(weights, facts.shuffle)
         try:
             inject_adapter_in_model(_config(files, fit), self._model, inner)
             report = set_peft_model_state_dict(self._model, weights, inner)
@@ -184,6 +190,10 @@ class AdapterBank:
                 setattr(self._model.get_submodule(parent), child, module.get_base_layer())
             else:
                 module.enable_adapters(False)
+
+
+def _key(facts: AdapterFacts) -> _Key:
+    return facts.folder, facts.sha256, facts.shuffle
 
 
 def _lora_layers(model: Any) -> list[Any]:

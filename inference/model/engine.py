@@ -31,7 +31,7 @@ from inference.protocol import Progress
 from inference.settings import Settings
 from inference.trace.files import write_session
 from inference.trace.geometry import find_images
-from inference.trace.request import Request, Variant
+from inference.trace.request import AdapterAt, Request, Variant
 from inference.trace.session import AdapterFacts, ImageSpan, ModelFacts, Run, Session
 from inference.trace.size import Extent, check_keep, check_size, describe_size, kept_bytes
 from inference.trace.validate import check_request
@@ -244,7 +244,13 @@ def _find(known: Mapping[str, AdapterFacts], variant: Variant) -> _Chosen:
             )
         if problems := known[adapter.name].problems:
             raise AdapterError("an adapter without faults", f"{adapter.name}: {problems[0]}", "choose another one")
-    return [(known[adapter.name], adapter.scale) for adapter in variant.adapters]
+    return [(_as_asked(known[adapter.name], adapter), adapter.scale) for adapter in variant.adapters]
+
+
+def _as_asked(facts: AdapterFacts, adapter: AdapterAt) -> AdapterFacts:
+    """The facts of an adapter, or of what is made of it by shuffling."""
+    shuffle = adapter.shuffle
+    return replace(facts, name=replace(adapter, scale=1.0).label, shuffle=shuffle) if shuffle else facts
 
 
 def _source_name(loaded: LoadedModel) -> str:

@@ -29,14 +29,20 @@ class Picture:
 
 @dataclass(frozen=True)
 class AdapterAt:
-    """One adapter at a strength; `scale` multiplies the scaling that it was trained with."""
+    """One adapter at a strength; `scale` multiplies the scaling that it was trained with.
+
+    `shuffle` above 0: another adapter in its place, of the same size in every module, made of its own numbers in an
+    order drawn by this seed. It is what a noise floor needs, and nothing that a person writes.
+    """
 
     name: str
     scale: float = 1.0
+    shuffle: int = 0
 
     @property
     def label(self) -> str:
-        return self.name if self.scale == 1.0 else f"{self.name}@{self.scale:g}"
+        name = f"{self.name}~{self.shuffle}" if self.shuffle else self.name
+        return name if self.scale == 1.0 else f"{name}@{self.scale:g}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """`base`, `name`, `name@0.5` or `a@0.5+b`; unique within a request."""
+        """`base`, `name`, `name@0.5`, `a@0.5+b` or, shuffled, `name~1`; unique within a request."""
         return "+".join(adapter.label for adapter in self.adapters) or BASE_LABEL
 
     @property

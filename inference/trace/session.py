@@ -194,7 +194,8 @@ class AdapterFacts:
     """What the files of an adapter say, read without torch.
 
     `problems` are sentences; an adapter with any is listed and cannot be chosen. `towers`: "text", "vision" or both.
-    `layers`: numbers of the text layers touched; `sha256` of the weights file, in hex.
+    `layers`: numbers of the text layers touched; `sha256` of the weights file, in hex. `shuffle`: as
+    `request.AdapterAt` has it.
     """
 
     name: str
@@ -209,6 +210,7 @@ class AdapterFacts:
     sha256: str = ""
     description: str = ""
     problems: tuple[str, ...] = ()
+    shuffle: int = 0
 
 
 @dataclass(frozen=True)

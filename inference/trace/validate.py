@@ -61,6 +61,7 @@ def _check_variants(variants: tuple[Variant, ...], limits: Limits) -> None:
                 f"{adapter.scale:g} for {adapter.name}",
                 "1 is the strength that the adapter was trained with",
             )
+        _check_between(f"the shuffle of {adapter.name}", adapter.shuffle, 0, 1000)
 
 
 def _is_sweep(variants: tuple[Variant, ...]) -> bool:
