@@ -36,3 +36,17 @@ def base_run(session: Session) -> Run:
         if run.variant.is_base:
             return run
     raise SettingsError("a session with the base among its variants", "adapters alone", "ask again with base ticked")
+
+
+def adapter_run(session: Session, label: str) -> Run:
+    """The run of the variant with that label, one with an adapter.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    runs = [run for run in session.runs if not run.variant.is_base]
+    for run in runs:
+        if run.variant.label == label:
+            return run
+    known = ", ".join(run.variant.label for run in runs)
+    raise SettingsError(f"a variant with an adapter, of {known or 'none'}", repr(label), "choose one that was asked")
