@@ -2,7 +2,8 @@
 
 One JSON file, thumbnails inside; it is read without the model, the pictures or the sessions. Every figure of a variant
 but its answer is over the same words, the base's own answer, so that token k means the same for all. A mean is over
-pictures, and says over how many. Layers, heads, rows and columns count from 0, lines of the data from 1.
+lines, and says over how many; lines about one picture are drawn and flipped together. Layers, heads, rows and columns
+count from 0, lines of the data from 1.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ from inference.trace.metrics import Box, BoxFigures
 from inference.trace.session import AdapterFacts, ModelFacts
 
 FEWEST = 5
-"""Under so many pictures no interval and no test is told."""
+"""Under so many different pictures no interval and no test is told."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over `n` pictures, and its 95 % bootstrap interval; None under `FEWEST` pictures."""
+    """A mean over `n` lines, and its 95 % bootstrap interval over pictures; None under `FEWEST` pictures."""
 
     mean: float
     low: float | None
@@ -62,8 +63,8 @@ class Look:
 
     answer: its own. right: None without an expected answer. logprob: of the base's words, in nats, summed;
     expected_logprob: of the first expected answer. grid: share of all attention on each cell, row by row, mean over
-    the answer's tokens, all layers and heads; share: its sum. box: None without one. need: None unless knocked out.
-    change: None for the base.
+    the words, all layers and heads, cells put together where there are many; share: its sum. box: None without one.
+    need: None unless knocked out. change: None for the base.
     """
 
     answer: str
@@ -110,7 +111,7 @@ class Hits:
 
     chance: what the boxes cover of their pictures, which is what a point anywhere hits. shuffled: how often the same
     peaks lie in the next picture's box, which a head that always looks at one place reaches too; None for a single
-    picture. chosen_on: on how many pictures the head was chosen; the figures are of the others alone. 0: not chosen.
+    picture. chosen_on: on how many lines the head was chosen; the figures are of the others alone. 0: not chosen.
     """
 
     layer: int | None
@@ -123,7 +124,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Whether the map's peak and the knock-out say the same of the box, in counts of pictures; `rate`: both or neither.
+    """Whether the map's peak and the knock-out say the same of the box, in counts of lines; `rate`: both or neither.
 
     both: the peak lies in the box and the answer depends on it; map_only, need_only: one of the two; neither: none.
     """
@@ -137,7 +138,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class HeadChange:
-    """How one head's share on the picture changed against the base: mean over pictures, signed.
+    """How one head's share on the picture changed against the base: mean over lines, signed.
 
     p: of the sign-flip test for this head alone; corrected: for all heads at once, by the largest statistic.
     """
@@ -151,7 +152,7 @@ class HeadChange:
 
 @dataclass(frozen=True)
 class HeadTest:
-    """Every head of a variant against the base, over `n` pictures.
+    """Every head of a variant against the base, over `n` different pictures.
 
     change, p, corrected: layer by layer, head by head. flips: how many ways of flipping the pictures' signs were tried;
     exact: all there are. significant: heads with `corrected` at most 0.05. top: those that changed most.
@@ -184,7 +185,7 @@ class Summary:
     """One variant over one set; None where no line has what it takes.
 
     share, box_share: of all attention; lift: over the box's area, 1 for an even map. box_drop, random_drop: nats, the
-    latter the mean of each picture's random boxes; depends: share of pictures whose answer depends on the box.
+    latter the mean of each picture's random boxes; depends: share of lines whose answer depends on the box.
     """
 
     variant: str
@@ -208,10 +209,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Part:
-    """One set of lines. lines: how many it has; those neither among items nor skipped were not asked yet."""
+    """One set of lines. lines: how many it has; those neither among items nor skipped were not asked yet.
+
+    pictures: how many different ones the items are about.
+    """
 
     name: str
     lines: int
+    pictures: int
     items: tuple[Item, ...]
     skipped: tuple[Skipped, ...]
     summaries: tuple[Summary, ...]

@@ -42,7 +42,7 @@ def make_part(name: str, items: int, *, boxes: bool) -> Part:
     made = tuple(_item(number, boxes) for number in range(1, items + 1))
     skipped = (Skipped(items + 1, "Expected a picture, got no readable file gone.png: choose another."),)
     summaries = tuple(_summary(variant, items, boxes) for variant in VARIANTS) if items else ()
-    return Part(name, items + 2, made, skipped, summaries)
+    return Part(name, items + 2, items, made, skipped, summaries)
 
 
 def _item(number: int, boxes: bool) -> Item:
