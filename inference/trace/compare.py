@@ -5,12 +5,12 @@ Notation: M_a[c] is the share of all its attention that a spot gives cell c of t
 is the one to come from: the base, or another adapter. Knows no colours and no model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from inference.errors import SettingsError
 from inference.trace import maps
@@ -23,6 +23,10 @@ of the base-2 divergence of W_a and W_b, 0 to 1."""
 
 EXACT_CELLS = 400
 """Largest map whose earth mover's distance is computed exactly: its time grows with the square of the cells."""
+
+
+Cells = Bool[np.ndarray, "layers heads cells"]
+"""Cells of a picture, row by row of it, chosen for every head."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +72,44 @@ def have_read_alike(a: Trace, b: Trace, tokens: slice) -> bool:
 
 
 def head_change(
-    a: Trace, b: Trace, measure: Measure, *, tokens: slice, image: int = 0
+    a: Trace, b: Trace, measure: Measure, *, tokens: slice, image: int = 0, without: Cells | None = None
 ) -> Float[np.ndarray, "layers heads"]:
-    """The change of every head from a to b, mean over the tokens first.
+    """The change of every head from a to b, mean over the tokens first; `without` as `heads_apart` has it.
 
     A distance is NaN where the head's rows were not kept, or where one of the two does not look at the picture at all.
 
     Source: Lin, "Divergence measures based on the Shannon entropy" (1991); Endres and Schindelin (2003) for its root.
     """
     check_comparable(a, b, tokens)
-    if measure == "share":
-        return np.asarray(maps.layer_head_share(b, tokens, image) - maps.layer_head_share(a, tokens, image))
-    distance = total_variation if measure == "variation" else shannon_distance
+    return heads_apart(a, b, measure, tokens=(tokens, tokens), image=image, without=without)
+
+
+def heads_apart(
+    a: Trace,
+    b: Trace,
+    measure: Measure,
+    *,
+    tokens: tuple[slice, slice],
+    image: int = 0,
+    without: Cells | None = None,
+) -> Float[np.ndarray, "layers heads"]:
+    """`head_change` for tokens of a and of b that whoever asks takes for the same; the grids have to be of one size.
+
+    without: cells that count as dark in both; a share is then NaN too where the rows were not kept.
+    """
+    if measure == "share" and without is None:
+        before, after = (maps.layer_head_share(one, at, image) for one, at in zip((a, b), tokens, strict=True))
+        return np.asarray(after - before)
     values = np.full(a.sums.shape[1:3], np.nan, np.float32)
     for layer in a.layers:
         # A layer at a time: all heads of a large model over a large picture would be hundreds of megabytes.
-        within = [_within(maps.head_maps(trace, tokens=tokens, layer=layer, image=image)) for trace in (a, b)]
-        values[layer] = distance(*within)
+        both = [
+            maps.head_maps(one, tokens=at, layer=layer, image=image) for one, at in zip((a, b), tokens, strict=True)
+        ]
+        flat = [grids.reshape(len(grids), -1) for grids in both]
+        if without is not None:
+            flat = [np.where(without[layer], grids * 0, grids) for grids in flat]  # what is NaN stays so
+        values[layer] = _DISTANCES[measure](*flat)
     return values
 
 
@@ -163,9 +188,8 @@ def _read(trace: Trace, tokens: slice) -> tuple[list[int], list[int]]:
     return from_where, [token.id for token in trace.tokens if token.position <= last]
 
 
-def _within(grids: Float[np.ndarray, "heads rows cols"]) -> Float[np.ndarray, "heads cells"]:
+def _within(flat: Float[np.ndarray, "heads cells"]) -> Float[np.ndarray, "heads cells"]:
     """Each head's map divided by its sum; NaN where it has none."""
-    flat = grids.reshape(len(grids), -1)
     total = flat.sum(-1, keepdims=True)
     return np.asarray(np.divide(flat, total, out=np.full_like(flat, np.nan), where=total > 0))
 
@@ -184,3 +208,10 @@ def _relative_entropy(a: Float[np.ndarray, "*maps cells"], b: Float[np.ndarray, 
 def _along_axis(a: Float[np.ndarray, "places"], b: Float[np.ndarray, "places"]) -> float:
     """In one dimension the plan is known: the shares that cross each border, added up."""
     return float(np.abs(np.cumsum(a - b)).sum())
+
+
+_DISTANCES: dict[Measure, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "share": lambda a, b: np.asarray(b.sum(-1) - a.sum(-1)),
+    "variation": lambda a, b: total_variation(_within(a), _within(b)),
+    "shannon": lambda a, b: shannon_distance(_within(a), _within(b)),
+}
