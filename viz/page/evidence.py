@@ -4,6 +4,7 @@ A kind is listed in `viz.page.kinds`. Results are kept for a while, each under a
 since the finished example is everybody's. Knows no Gradio.
 """
 
+import json
 import secrets
 import threading
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from inference.errors import SessionError, SettingsError
+from inference.errors import SessionError, SettingsError, VisualizerError
 from inference.evidence.inquiry import Inquiry, inquire
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
@@ -45,11 +46,13 @@ class Kind:
     """One kind of inquiry.
 
     ask: the progress, and at last a frozen plain result; its options come from strangers and are checked there. `show`:
-    what the browser is sent of a result, ready for JSON.
+    what the browser is sent of a result, ready for JSON. `count`: how many runs these options take, to be told before
+    they are made; None where that is not told.
     """
 
     ask: Callable[[Bench, Session, Options], Steps]
     show: Callable[[Session, Any], dict[str, Any]]
+    count: Callable[[Session, Options], int] | None = None
 
 
 def probing(make: Callable[[Session, Options], Inquiry[Any]]) -> Callable[[Bench, Session, Options], Steps]:
@@ -117,12 +120,38 @@ class Results:
         return kept
 
 
+def check_options(sent: Any) -> Options:
+    """The options, each still unchecked.
+
+    Raises:
+        SettingsError: something else was sent.
+    """
+    if not isinstance(sent, dict):
+        raise SettingsError("options as an object", repr(sent)[:40], "use the buttons on the page")
+    return sent
+
+
 def evidence_routes(results: Results) -> list[Route]:
-    """The route under /session/ID that shows a result."""
-    return [Route("/session/{id}/evidence/{key}", answering(results, _shown))]
+    """The routes under /session/ID that show a result, and tell how many runs one would take."""
+    answers = {"evidence/{key}": _shown, "runs/{kind}": _counted}
+    return [Route(f"/session/{{id}}/{path}", answering(results, answer)) for path, answer in answers.items()]
 
 
 def _shown(results: Results, request: Request) -> Response:
     session_id, session = session_of(results.shelf, request)
     kept = results.get(session_id, request.path_params["key"])
     return json_answer(results.kind(kept.kind).show(session, kept.result))
+
+
+def _counted(results: Results, request: Request) -> Response:
+    _, session = session_of(results.shelf, request)
+    kind = results.kind(request.path_params["kind"])
+    try:
+        options = json.loads(request.query_params.get("options", "{}"))
+    except ValueError as error:
+        raise SettingsError("options as JSON", "something else", "use the buttons on the page") from error
+    try:
+        runs = kind.count(session, check_options(options)) if kind.count else None
+    except VisualizerError as error:  # no fault: a person who has not drawn a box yet is told to
+        return json_answer({"runs": None, "problem": str(error)})
+    return json_answer({"runs": runs, "problem": ""})

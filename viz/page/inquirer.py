@@ -12,12 +12,11 @@ from typing import Any
 
 import gradio as gr
 
-from inference.errors import SettingsError
 from inference.protocol import Engine, Progress
 from inference.settings import Settings
 from viz.page import forms
 from viz.page.edge import sentence
-from viz.page.evidence import Bench, Kept, Results, Steps
+from viz.page.evidence import Bench, Kept, Results, Steps, check_options
 from viz.page.listeners import Outputs, idle_buttons
 from viz.page.visits import Visits
 
@@ -58,12 +57,12 @@ class Inquirer:
         session_id = str(given.get("session"))
         session = self.results.shelf.get(session_id)
         bench = Bench(self.engine, self.settings, self.results.shelf, lambda made: self.visits.note(visitor, made))
-        with closing(_with_end(kind.ask(bench, session, _options(given.get("options"))))) as steps:
+        with closing(_with_end(kind.ask(bench, session, check_options(given.get("options"))))) as steps:
             for step in steps:
                 if isinstance(step, _End):
                     key = self.results.keep(Kept(session_id, name, step.result))
                     found = self._told("done") | {"session": session_id, "kind": name, "key": key}
-                    yield found, forms.told("Found; it stands in the room Evidence."), *idle_buttons()
+                    yield found, forms.told("Found; the result is shown."), *idle_buttons()
                 else:
                     told = forms.working(step)
                     yield self._told("work", told["text"], told["done"], told["total"]), told, gr.skip(), gr.skip()
@@ -75,9 +74,3 @@ class Inquirer:
 
 def _with_end(steps: Steps) -> Generator[Progress | _End, None, None]:
     yield _End((yield from steps))
-
-
-def _options(sent: Any) -> dict[str, Any]:
-    if not isinstance(sent, dict):
-        raise SettingsError("options as an object", repr(sent)[:40], "use the buttons on the page")
-    return sent

@@ -26,9 +26,10 @@ STAGE_SCRIPTS = (
     "grids.js",
     "numbers.js",
     "evidence.js",
+    "matter.js",
     "acts.js",
 )
-STYLES = ("page.css", "stage.css", "evidence.css")
+STYLES = ("page.css", "stage.css", "evidence.css", "matter.css")
 
 _HEAD = """<meta name="color-scheme" content="light dark">
 <meta name="description" content="See where a Qwen3-VL model and its LoRA adapters look, for every token.">"""

@@ -16,6 +16,8 @@ const ACTS = {
   all: () => choose({ layer: null, head: null }),
   first: () => choose(stage.first),
   same: () => trigger("same", { session: stage.look.session }),
+  pictured: () => askPictured(),
+  knockout: () => inquire("knockout", knockoutOptions(stage.look)),
   stop: () => document.querySelector("#lav-cancel").click(),
   unbox: () => chooseBox(null),
 };

@@ -42,7 +42,7 @@ function openSub(name) {
 
 function tellInquiry(running, wrong = "") {
   inquiries.running = running;
-  setText(part("inquiry-wrong"), wrong);
+  for (const name of ["inquiry-wrong", "wrong"]) setText(part(name), (name === "wrong") === (rooms.open === "evidence") ? "" : wrong);
   showRunning();
 }
 

@@ -39,6 +39,7 @@ function buildPanel() {
     make("div", { class: "lav-shares", role: "img" }, ...SHARES.map((_, index) => make("span", { class: `lav-share lav-share-${index}` }))),
     make("p", { class: "lav-shares-text" }),
     make("p", { class: "lav-summary" }),
+    make("p", { class: "lav-depends" }),
   );
 }
 
