@@ -74,6 +74,15 @@ def slide(span: ImageSpan, rows: int, cols: int, stride: int) -> tuple[Window, .
     return tuple(Window(top, left, rows, cols) for top, left in places)
 
 
+def slide_over(span: ImageSpan, size: int, stride: int) -> tuple[Window, ...]:
+    """Windows of size x size cells a stride apart that hang over the edges and are cut there, each once.
+
+    They hang over by less than half, so that with stride 1 every cell is the middle of one of an odd size.
+    """
+    down, across = (_cut_starts(length, size, stride) for length in (span.rows, span.cols))
+    return tuple(Window(top, left, bottom - top, right - left) for top, bottom in down for left, right in across)
+
+
 def draw_windows(span: ImageSpan, window: Window, count: int, seed: int) -> tuple[Window, ...]:
     """At most `count` other windows of the same size, drawn evenly: first of those that share none of its cells.
 
@@ -90,3 +99,11 @@ def draw_windows(span: ImageSpan, window: Window, count: int, seed: int) -> tupl
 def _starts(length: int, size: int, stride: int) -> list[int]:
     last = length - size
     return sorted({*range(0, last + 1, stride), last})
+
+
+def _cut_starts(length: int, size: int, stride: int) -> list[tuple[int, int]]:
+    """Starts and stops along one side."""
+    over = (size - 1) // 2
+    last = max(length - size + over, -over)
+    starts = sorted({*range(-over, last + 1, stride), last})
+    return sorted({(max(0, start), min(length, start + size)) for start in starts})
