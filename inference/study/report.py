@@ -1,9 +1,9 @@
 """What a study of many pictures found, as plain data: all that a page, a table or another program tells of it.
 
 One JSON file, thumbnails inside; it is read without the model, the pictures or the sessions. Every figure of a variant
-but its answer is over the same words, the base's own answer, so that token k means the same for all. A mean is over
-lines, and says over how many; lines about one picture are drawn and flipped together. Layers, heads, rows and columns
-count from 0, lines of the data from 1.
+is over the same words, the base's own answer, so that token k means the same for all; but its own answer, whether that
+is right, and what a knock-out costs it. A mean is over lines, and says over how many; lines about one picture are drawn
+and flipped together. Layers, heads, rows and columns count from 0, lines of the data from 1.
 """
 
 from dataclasses import dataclass
@@ -27,16 +27,21 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Need:
-    """What blocking all attention to the box costs: how far the log-probability of the words falls, in nats.
+    """What blocking all attention to the box costs the variant's own answer: its log-probability falls, in nats.
 
     random: the same for random boxes of the same size. depends: the box costs at least half a nat, and more than every
-    random box. agrees: the map's peak lies in the box just where the answer depends on it.
+    random box. hit: the peak of the map over that answer lies in the box.
     """
 
     box: float
     random: tuple[float, ...]
     depends: bool
-    agrees: bool
+    hit: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the map and the knock-out say the same of the box."""
+        return self.hit == self.depends
 
 
 @dataclass(frozen=True)
@@ -201,6 +206,8 @@ class Summary:
     random_drop: Estimate | None
     depends: Estimate | None
     agreement: Agreement | None
+    head_agreement: Agreement | None
+    """Of `best_head`, over its own lines."""
     drift: Drift | None
     """None for the base."""
     heads: HeadTest | None

@@ -104,6 +104,7 @@ def _summary(variant: str, n: int, boxes: bool) -> Summary:
         boxed(0.2),
         boxed(1.0),
         Agreement(told(0.8), n - 1, 0, 1, 0) if boxes else None,
+        Agreement(told(1.0), n - 1, 0, 0, 1) if boxes else None,
         drift if adapted else None,
         _test(n) if adapted and n >= 5 else None,
     )

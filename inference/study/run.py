@@ -1,0 +1,118 @@
+"""All lines of a set put to an engine, one after another; what is done already is not done again.
+
+Whatever ends the work early, what was asked so far is on the disk and can be reported.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from inference.errors import GeometryError, PictureError, QuestionError, SettingsError
+from inference.protocol import Engine, Progress
+from inference.study.ask import Options, ask_line
+from inference.study.condense import condense
+from inference.study.lines import Line, Lines
+from inference.study.records import Record, Records, key_of
+from inference.study.report import Skipped
+from inference.trace.files import PARTIAL
+
+OF_THE_LINE = (PictureError, QuestionError, GeometryError, SettingsError)
+"""What may be wrong with one line alone; any other error would come again with the next."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One more line is through: asked now, found among the records, or skipped."""
+
+    line: Line
+    how: str
+
+
+class Study:
+    """One set of lines, and what is known of them so far."""
+
+    def __init__(self, engine: Engine, lines: Lines, options: Options, records: Records) -> None:
+        self.lines = lines
+        self._engine = engine
+        self._options = options
+        self._records = records
+        self._done: list[Record] = []
+        self._skipped = list(lines.skipped)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """What is done, in the order of the lines."""
+        return tuple(self._done)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What could not be used, in the order of the lines."""
+        return tuple(sorted(self._skipped, key=lambda one: one.number))
+
+    def run(self) -> Generator[Progress | Taken, None, None]:
+        """The engine's progress, and `Taken` after every line; closing it stops the work within one token.
+
+        Raises:
+            VisualizerError: the engine cannot do it at all, the disk is full, or not one line could be asked.
+        """
+        about = _identity(self._engine, self._options)
+        keys = {line.number: self._key(line, about) for line in self.lines.lines}
+        self._records.read({key for key, _ in keys.values()})
+        last: Exception | None = None
+        for line in self.lines.lines:
+            try:
+                yield from self._take(line, *keys[line.number])
+            except OF_THE_LINE as error:
+                last = error
+                self._skipped.append(Skipped(line.number, str(error)))
+                yield Taken(line, "skipped")
+        if last and not self._done:
+            raise last
+
+    def _take(self, line: Line, key: str, picture: str) -> Generator[Progress | Taken, None, None]:
+        found = self._records.get(key)
+        if found is not None:
+            self._done.append(_as_now(found, line))
+            yield Taken(line, "found")
+            return
+        with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self._records.folder) as room:
+            asked = yield from ask_line(self._engine, line, self._options, Path(room))
+            record = condense(asked, key=key, picture=picture)
+        self._records.add(record)
+        self._done.append(record)
+        yield Taken(line, "asked")
+
+    def _key(self, line: Line, about: str) -> tuple[str, str]:
+        """The key of the line's record, and the hash of its picture."""
+        options = self._options
+        picture = _hash(line.picture)
+        draws = (options.draws, options.seed) if line.box and options.draws is not None else ()
+        how = (options.variants, options.generation, options.max_pixels, draws)
+        return key_of(about, picture, line.question, line.answers, line.box, how), picture
+
+
+def _identity(engine: Engine, options: Options) -> str:
+    """What the model and the adapters are, as far as can be told before they are loaded."""
+    folder = engine.base_folder()
+    files = sorted(folder.glob("*.safetensors")) if folder else []
+    weights = tuple((path.name, path.stat().st_size) for path in files)
+    config = _hash(folder / "config.json") if folder else ""
+    used = {adapter.name for variant in options.variants for adapter in variant.adapters}
+    adapters = tuple((facts.name, facts.sha256) for facts in engine.adapters() if facts.name in used)
+    return key_of(engine.model_name, config, weights, adapters)
+
+
+def _hash(path: Path) -> str:
+    """SHA-256 of a file in hex; empty where it cannot be read, which whoever opens it will tell."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _as_now(record: Record, line: Line) -> Record:
+    """The record under the number and the name that the line has now."""
+    return replace(record, item=replace(record.item, number=line.number, picture=line.picture.name))
