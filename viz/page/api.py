@@ -1,5 +1,7 @@
 """The named endpoints for programs: /analyze, /map, /compare, /weights and /adapters. They make sense without the page.
 
+Those that ask the model once more about a session stand in `viz.page.api_evidence`.
+
 Their parameters are hidden components, which is where Gradio takes the types of its documentation from; their
 docstrings are that documentation. Inputs come unchecked, as everywhere, and are checked here.
 """
@@ -62,7 +64,7 @@ class Endpoints:
         asked = self._request(image, question, variants, settings)
         with closing(self.shelf.ask(self.engine, asked)) as steps:
             for step in steps:
-                yield self._finish(step) if isinstance(step, str) else (_told(step), None)
+                yield self._finish(step) if isinstance(step, str) else (progress_told(step), None)
 
     def map(
         self,
@@ -165,7 +167,7 @@ class Endpoints:
 def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
     """Adds the endpoints to the Blocks that are open; the one that uses the model shares its queue."""
     quick = {"concurrency_limit": 4, "show_progress": "hidden"}
-    _endpoint(
+    add_endpoint(
         endpoints.analyze,
         [
             gr.Image(type="filepath", image_mode=None, label="image", visible=False),
@@ -178,7 +180,7 @@ def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
         concurrency_limit=1,
         show_progress="hidden",
     )
-    _endpoint(
+    add_endpoint(
         endpoints.map,
         [
             gr.Textbox(label="session", visible=False),
@@ -191,7 +193,7 @@ def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
         [gr.File(label="map", visible=False), gr.JSON(label="numbers", visible=False)],
         **quick,
     )
-    _endpoint(
+    add_endpoint(
         endpoints.compare,
         [
             gr.Textbox(label="session", visible=False),
@@ -205,19 +207,20 @@ def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
         [gr.JSON(label="change", visible=False)],
         **quick,
     )
-    _endpoint(
+    add_endpoint(
         endpoints.weights,
         [gr.JSON([], label="adapters", visible=False), gr.Textbox("frobenius", label="measure", visible=False)],
         [gr.JSON(label="weights", visible=False)],
         **quick,
     )
-    _endpoint(endpoints.adapters, [], [gr.JSON(label="adapters", visible=False)], **quick)
+    add_endpoint(endpoints.adapters, [], [gr.JSON(label="adapters", visible=False)], **quick)
 
 
 _MAP_NUMBERS = {"token": 0, "token_to": None, "layer": None, "head": None}
 
 
-def _endpoint(function: Any, inputs: list[Any], outputs: list[Any], **named: Any) -> None:
+def add_endpoint(function: Any, inputs: list[Any], outputs: list[Any], **named: Any) -> None:
+    """Adds one endpoint under the function's name, with its docstring as the description."""
     # `preprocess=False`: a picture reaches `inference.intake` as the file that it is, undecoded.
     gr.Button(visible=False).click(
         function,
@@ -237,5 +240,6 @@ def _variants(variants: Any) -> tuple[Variant, ...]:
     return tuple(parse_variant(label) for label in listed)
 
 
-def _told(progress: Progress) -> dict[str, Any]:
+def progress_told(progress: Progress) -> dict[str, Any]:
+    """What a job gives before its end."""
     return {"progress": progress.text if progress.stage == "size" else forms.working(progress)["text"]}

@@ -7,7 +7,7 @@ import gradio as gr
 
 from inference.protocol import Engine
 from inference.settings import Settings
-from viz.page import api, layout
+from viz.page import api, api_evidence, layout
 from viz.page.edge import Page
 from viz.page.evidence import Results
 from viz.page.examples import Example
@@ -49,6 +49,7 @@ def build_page(
         )
         _listen(page, parts, listeners, inquirer)
         api.add_endpoints(api.Endpoints(engine, settings, shelf, desk), MODEL)
+        api_evidence.add_evidence_endpoints(api_evidence.EvidenceEndpoints(engine, shelf), MODEL)
     page.queue(max_size=settings.queue)
     # What Gradio keeps of a tab is small, but it keeps 10,000 of them unless told otherwise.
     page.state_session_capacity = STATES

@@ -55,6 +55,18 @@ class Kind:
     count: Callable[[Session, Options], int] | None = None
 
 
+@dataclass(frozen=True)
+class End:
+    """What comes after the last step."""
+
+    result: Any
+
+
+def with_end(steps: Steps) -> Generator[Progress | End, None, None]:
+    """The steps, and what they returned as the last one."""
+    yield End((yield from steps))
+
+
 def probing(make: Callable[[Session, Options], Inquiry[Any]]) -> Callable[[Bench, Session, Options], Steps]:
     """How a kind asks that is one `Inquiry`, made from unchecked options."""
 

@@ -7,25 +7,17 @@ how far it is, then the key of the result, or the sentence that says what was wr
 import itertools
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from inference.protocol import Engine, Progress
+from inference.protocol import Engine
 from inference.settings import Settings
 from viz.page import forms
 from viz.page.edge import sentence
-from viz.page.evidence import Bench, Kept, Results, Steps, check_options
+from viz.page.evidence import Bench, End, Kept, Results, check_options, with_end
 from viz.page.listeners import Outputs, idle_buttons
 from viz.page.visits import Visits
-
-
-@dataclass(frozen=True)
-class _End:
-    """What comes after the last step."""
-
-    result: Any
 
 
 class Inquirer:
@@ -57,9 +49,9 @@ class Inquirer:
         session_id = str(given.get("session"))
         session = self.results.shelf.get(session_id)
         bench = Bench(self.engine, self.settings, self.results.shelf, lambda made: self.visits.note(visitor, made))
-        with closing(_with_end(kind.ask(bench, session, check_options(given.get("options"))))) as steps:
+        with closing(with_end(kind.ask(bench, session, check_options(given.get("options"))))) as steps:
             for step in steps:
-                if isinstance(step, _End):
+                if isinstance(step, End):
                     key = self.results.keep(Kept(session_id, name, step.result))
                     found = self._told("done") | {"session": session_id, "kind": name, "key": key}
                     yield found, forms.told("Found; the result is shown."), *idle_buttons()
@@ -70,7 +62,3 @@ class Inquirer:
     def _told(self, state: str, text: str = "", done: int = 0, total: int = 0) -> dict[str, Any]:
         # Numbered, or the browser would take the same sentence twice for no news.
         return {"turn": next(self._turns), "state": state, "text": text, "done": done, "total": total}
-
-
-def _with_end(steps: Steps) -> Generator[Progress | _End, None, None]:
-    yield _End((yield from steps))

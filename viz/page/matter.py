@@ -17,7 +17,7 @@ from inference.trace.session import Session
 from viz.choices import run_of
 from viz.knockout_view import knockout_view, pictured_view
 from viz.page.evidence import Bench, Kind, Options, Steps
-from viz.page.options import box_in, choice_in, shown_in, whole_in, word_in, words_in
+from viz.page.options import box_in, choice_in, heads_in, shown_in, whole_in, wholes_in, word_in, words_in
 from viz.slots import slots_of
 from viz.view import Choice
 
@@ -37,8 +37,8 @@ class Found:
 
 
 def knockout_of(session: Session, choice: Choice, options: Options) -> KnockOut:
-    """`box`; `targets`, `who`, `draws` and `seed` as in `KnockOut`; `heads`: all, chosen (the layer and head of the
-    choice), or the `top` ones that the variant `b` changed most.
+    """`box`; `targets`, `who`, `draws`, `seed` and `layers` as in `KnockOut`; `heads` too, or one of the words `HEADS`:
+    all, chosen (the layer and head of the choice), or the `top` ones that the variant `b` changed most.
     """
     heads, layers = _heads(session, choice, options)
     return KnockOut(
@@ -85,18 +85,21 @@ def _first_answer(session: Session) -> int:
 
 def _heads(session: Session, choice: Choice, options: Options) -> tuple[Heads | None, tuple[int, ...] | None]:
     """The heads and the layers that are blocked; both None: all."""
+    layers = wholes_in(options, "layers")
+    if isinstance(options.get("heads"), list):
+        return heads_in(options, "heads"), layers
     which = word_in(options, "heads", "all", HEADS)
     if which == "all":
-        return None, None
+        return None, layers
     if which == "changed":
         top = whole_in(options, "top", 3, least=1, most=MOST_CHANGED)
-        return changed_heads(session, run_of(session, options.get("b")).variant.label, top), None
+        return changed_heads(session, run_of(session, options.get("b")).variant.label, top), layers
     if choice.layer is None and choice.head is None:
         raise SettingsError("a chosen layer or head", "the mean over all", "choose one under Look, or block all heads")
     if choice.head is None:
         return None, tuple(layer for layer in (choice.layer,) if layer is not None)
-    layers = range(session.model.layers) if choice.layer is None else (choice.layer,)
-    return tuple((layer, choice.head) for layer in layers), None
+    through = range(session.model.layers) if choice.layer is None else (choice.layer,)
+    return tuple((layer, choice.head) for layer in through), None
 
 
 def _kind(make: Make, show: Callable[[Session, Found], Any]) -> Kind:

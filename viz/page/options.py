@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from inference.errors import SettingsError
+from inference.evidence.heads import Heads
 from inference.trace.metrics import Box, check_box
 from inference.trace.session import Session
 from viz.choices import check_choice
@@ -84,5 +85,39 @@ def words_in(options: Options, name: str, default: Sequence[Word], words: Sequen
     return chosen
 
 
-def _is_number(value: object) -> bool:
+def wholes_in(options: Options, name: str) -> tuple[int, ...] | None:
+    """A list of whole numbers from 0 on; None where it is left out.
+
+    Raises:
+        SettingsError: something else.
+    """
+    value = options.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not value or not all(map(_is_index, value)):
+        raise SettingsError(f"{name} as a list of numbers from 0 on", repr(value)[:60], "send for instance [0, 3]")
+    return tuple(int(number) for number in value)
+
+
+def heads_in(options: Options, name: str) -> Heads | None:
+    """A list of [layer, head]; None where it is left out.
+
+    Raises:
+        SettingsError: something else.
+    """
+    value = options.get(name)
+    if value is None:
+        return None
+    pairs = value if isinstance(value, list | tuple) else ()
+    is_pair = [isinstance(pair, list | tuple) and len(pair) == 2 and all(map(_is_index, pair)) for pair in pairs]
+    if not is_pair or not all(is_pair):
+        raise SettingsError(f"{name} as a list of [layer, head]", repr(value)[:60], "send for instance [[2, 1]]")
+    return tuple((int(layer), int(head)) for layer, head in pairs)
+
+
+def _is_index(value: object) -> bool:
+    return _is_number(value) and float(value).is_integer() and value >= 0
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

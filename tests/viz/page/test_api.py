@@ -28,7 +28,7 @@ from viz.page.evidence import Results
 from viz.page.shelf import Shelf
 from viz.page.weights import WeightDesk
 
-ASKING = ("ask", "swap", "same_words", "evidence", "analyze")
+ASKING = ("ask", "swap", "same_words", "evidence", "analyze", "knockout")
 """What uses the model."""
 NAMED = ("shortcut", "other")
 ROOT = Path(__file__).parents[3]
@@ -77,6 +77,10 @@ def test_endpoints_have_these_parameters(client: Client) -> None:
         ),
         "/weights": (["adapters", "measure"], ["weights"]),
         "/adapters": ([], ["adapters"]),
+        "/knockout": (
+            ["session", "box", "targets", "who", "heads", "layers", "top", "b", "draws", "seed", "image"],
+            ["knocked"],
+        ),
     }
     assert "other@0.5" in named["/analyze"]["description"]
     assert "Uses no model" in named["/map"]["description"]
@@ -251,7 +255,7 @@ def test_forged_event_data_gets_a_sentence(served: Served, event: Any) -> None:
 def test_all_other_listeners_are_private(served: Served) -> None:
     config = httpx.get(f"{served.url}/config").json()
     public = {one["api_name"] for one in config["dependencies"] if one["api_visibility"] == "public"}
-    assert public == {"analyze", "map", "compare", "weights", "adapters"}
+    assert public == {"analyze", "map", "compare", "weights", "adapters", "knockout"}
 
 
 def test_what_uses_the_model_runs_one_at_a_time(served: Served) -> None:

@@ -1,0 +1,92 @@
+"""The named endpoints that ask the model once more about a session of /analyze: /knockout.
+
+As in `viz.page.api` inputs come unchecked and are checked here; docstrings are the documentation.
+"""
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gradio as gr
+
+from inference.evidence.inquiry import Inquiry, inquire
+from inference.protocol import Engine
+from inference.trace.session import Session
+from viz.page.api import add_endpoint, progress_told
+from viz.page.evidence import End, with_end
+from viz.page.matter import knockout_of
+from viz.page.options import whole_in
+from viz.page.shelf import Shelf
+from viz.view import Choice
+
+
+@dataclass(frozen=True)
+class EvidenceEndpoints:
+    """What the endpoints call."""
+
+    engine: Engine
+    shelf: Shelf
+
+    def knockout(
+        self,
+        session: str,
+        box: list[float] | None = None,
+        targets: list[str] | None = None,
+        who: str = "all",
+        heads: list[list[int]] | None = None,
+        layers: list[int] | None = None,
+        top: int | None = None,
+        b: str | None = None,
+        draws: int = 20,
+        seed: int = 0,
+        image: int = 0,
+    ) -> Generator[dict[str, Any], None, None]:
+        """Whether the answer depends on a part of the picture: attention to it is cut off by the mask, and the words
+        that each variant said are read once more. As JSON; a job yields its progress before.
+
+        session: the id from the summary of /analyze. box: [left, top, right, bottom] in pixels of the picture; all
+        cells that it touches are blocked. targets: of "box", "rest" (of the picture) and "whole"; left out, the box.
+        who: who may not look, "all" (every token outside it), "text" (tokens behind the picture) or "answer" (those
+        that predict the answer). heads: a list of [layer, head] that alone may not look; layers: all heads of these
+        layers; top: the so many heads that variant b changed most against the base; all three left out, every head.
+        draws: how many random boxes of the same size, or random heads, are blocked to compare with. image: which
+        picture, from 0. In the result, for each variant and target: `drop`, by how many nats the words became less
+        likely, `drops` by word, `random` (least, median and most of the random picks), `finding` and `sentence`.
+        Under 0.5 nats no dependence is found.
+        """
+        kept = self.shelf.get(session if isinstance(session, str) else "")
+        given = {"box": box, "who": who, "draws": draws, "seed": seed, "layers": layers, "image": image, "top": top}
+        number = whole_in(given, "image", 0, least=0, most=max(0, len(kept.request.images) - 1))
+        which = {"heads": ("all" if top is None else "changed") if heads is None else heads, "b": b}
+        asked = knockout_of(kept, Choice(image=number), given | which | {"targets": targets or ["box"]})
+        yield from self._asked(kept, asked)
+
+    def _asked(self, session: Session, inquiry: Inquiry[Any]) -> Generator[dict[str, Any], None, None]:
+        """Progress, then the result."""
+        with closing(with_end(inquire(self.engine, session, inquiry))) as steps:
+            for step in steps:
+                yield asdict(step.result) if isinstance(step, End) else progress_told(step)
+
+
+def add_evidence_endpoints(endpoints: EvidenceEndpoints, concurrency_id: str) -> None:
+    """Adds the endpoints to the Blocks that are open; all share the queue of what uses the model."""
+    model = {"concurrency_id": concurrency_id, "concurrency_limit": 1, "show_progress": "hidden"}
+    add_endpoint(
+        endpoints.knockout,
+        [
+            gr.Textbox(label="session", visible=False),
+            gr.JSON(None, label="box", visible=False),
+            gr.JSON(["box"], label="targets", visible=False),
+            gr.Textbox("all", label="who", visible=False),
+            *(gr.JSON(None, label=name, visible=False) for name in ("heads", "layers")),
+            gr.Number(None, precision=0, label="top", visible=False),
+            gr.Textbox(None, label="b", visible=False),
+            *(gr.Number(value, precision=0, label=name, visible=False) for name, value in _NUMBERS.items()),
+        ],
+        [gr.JSON(label="knocked", visible=False)],
+        **model,
+    )
+
+
+_NUMBERS = {"draws": 20, "seed": 0, "image": 0}
