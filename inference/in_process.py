@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from inference.catalog import find_adapters, read_adapter
 from inference.errors import ModelError
+from inference.evidence.trials import Findings, Probe
+from inference.evidence.validate import check_probe
 from inference.mini import ADAPTERS_DIR, BASE_DIR, BASE_NAME
 from inference.protocol import Progress
 from inference.settings import Settings
@@ -71,11 +73,26 @@ class InProcessEngine:
             VisualizerError: what was asked cannot be done; the next question may be asked all the same.
         """
         check_request(request, self._settings.limits())
+        engine = yield from self._wait()
+        yield from engine.run(request, folder)
+
+    def probe(self, probe: Probe) -> Generator[Progress | Findings, None, None]:
+        """Progress, then one Findings; closing the iterator stops the work between two passes.
+
+        Raises:
+            VisualizerError: what was asked cannot be done; the next question may be asked all the same.
+        """
+        check_probe(probe, self._settings.limits())
+        engine = yield from self._wait()
+        yield from engine.probe(probe)
+
+    def _wait(self) -> "Generator[Progress, None, ModelEngine]":
+        """Progress until the model is loaded, and at last the engine that has it."""
         loading = self._start()
         while not loading.done():
             yield Progress("loading")
             wait([loading], timeout=POLL_S)
-        yield from loading.result().run(request, folder)
+        return loading.result()
 
     def _loaded(self) -> "ModelEngine | None":
         loading = self._loading

@@ -1,32 +1,28 @@
 """LoRA adapters on one model: loaded whole or not at all, off unless switched on, the base untouched.
 
-An adapter is loaded when it is first asked for and stays. Nothing of a stranger's config reaches the library but
-numbers that were checked: modules, ranks and alphas are named one by one. Knows no request and holds no lock: the
-engine's lock is round every call.
+An adapter is loaded when it is first asked for and stays. Knows no request and holds no lock: the engine's lock is
+round every call.
 """
 
 import functools
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+from peft import inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from inference.catalog import WEIGHTS_FILE, AdapterFiles, read_files
 from inference.errors import AdapterError
+from inference.evidence.trials import Switch
+from inference.model.adapter_files import make_config, read_adapter_files, read_weights
 from inference.model.fit import fit_adapter
+from inference.model.parts import Parts, is_on
 from inference.model.shuffle import shuffled
-from inference.placement import Fit
 from inference.protocol import AdapterFacts
-from inference.tensors import UnusableError
+from inference.weights.places import Place, place_of
 
 Chosen = Sequence[tuple[AdapterFacts, float]]
 """The loaded adapters of one variant, each at its scale."""
@@ -47,19 +43,20 @@ class _Loaded:
 
     inner: str
     note: str
-    layers: tuple[Any, ...]
+    layers: dict[Place, Any]
     sees: bool
     is_dora: bool
 
     @classmethod
     def found(cls, model: Any, inner: str, note: str) -> "_Loaded":
-        layers = tuple(layer for layer in _lora_layers(model) if inner in layer.scaling)
-        sees = any(inner in layer.scaling for layer in _lora_layers(model.model.visual))
-        return cls(inner, note, layers, sees, any(layer.use_dora.get(inner, False) for layer in layers))
+        named = [(place_of(path), layer) for path, layer in model.named_modules() if isinstance(layer, LoraLayer)]
+        layers = {place: layer for place, layer in named if inner in layer.scaling}
+        sees = any(place.tower == "vision" for place in layers)
+        return cls(inner, note, layers, sees, any(layer.use_dora.get(inner, False) for layer in layers.values()))
 
 
 class AdapterBank:
-    """The adapters of one model. Outside of `active` and `mixed` the model is the base, bit for bit."""
+    """The adapters of one model. Outside of `active`, `wearing` and `mixed` the model is the base, bit for bit."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -73,7 +70,7 @@ class AdapterBank:
     def fit_problem(self, facts: AdapterFacts) -> str:
         """What keeps this adapter from fitting the model, as a sentence; empty if it fits."""
         try:
-            fit_adapter(facts.name, _read(facts), self._linears)
+            fit_adapter(facts.name, read_adapter_files(facts), self._linears)
         except AdapterError as error:
             return str(error)
         return ""
@@ -91,18 +88,31 @@ class AdapterBank:
             self._loaded[key] = _Loaded.found(self._model, inner, note)
         return self._loaded[key].note
 
-    @contextmanager
-    def active(self, chosen: Chosen) -> Iterator[None]:
-        """The model with these loaded adapters on, each at its scale, until the block ends, however it ends.
+    def parts(self, chosen: Chosen, switch: Switch | None = None) -> Parts:
+        """Where these loaded adapters are on under a switch; None: wherever they are.
 
         An adapter at scale 0 is left out, so that it is the base exactly, whatever its kind.
         """
-        scales = {one.inner: scale for one, scale in self._on(chosen)}
-        layers = _layers_of(one for one, _ in self._on(chosen))
+        return Parts.of(
+            (one.inner, scale, [place for place in one.layers if is_on(place, switch)])
+            for one, scale in self._on(chosen)
+        )
+
+    def active(self, chosen: Chosen) -> AbstractContextManager[None]:
+        """The model with these loaded adapters on, each at its scale, until the block ends, however it ends."""
+        return self.wearing(self.parts(chosen))
+
+    @contextmanager
+    def wearing(self, parts: Parts) -> Iterator[None]:
+        """The model with these parts of loaded adapters on, until the block ends, however it ends."""
+        layers: dict[int, tuple[Any, dict[str, float]]] = {}
+        by_name = {one.inner: one.layers for one in self._loaded.values()}
+        for inner, scale, places in parts.on:
+            for layer in (by_name[inner][place] for place in places):
+                layers.setdefault(id(layer), (layer, {}))[1][inner] = layer.scaling[inner] * scale
         with ExitStack() as stack:
-            for layer in layers:
-                layer.set_adapter(list(scales), inference_mode=True)
-                scaled = {name: layer.scaling[name] * scales[name] for name in scales if name in layer.scaling}
+            for layer, scaled in layers.values():
+                layer.set_adapter(list(scaled), inference_mode=True)
                 stack.enter_context(_switched_on(layer, scaled))
             yield
 
@@ -150,13 +160,13 @@ class AdapterBank:
         return [(self._loaded[_key(facts)], scale) for facts, scale in chosen if scale != 0]
 
     def _inject(self, inner: str, facts: AdapterFacts) -> str:
-        files = _read(facts)
+        files = read_adapter_files(facts)
         fit = fit_adapter(facts.name, files, self._linears)
-        weights = _read_weights(facts, fit)
+        weights = read_weights(facts, fit)
         if facts.shuffle:
             weights = shuffled(weights, facts.shuffle)
         try:
-            inject_adapter_in_model(_config(files, fit), self._model, inner)
+            inject_adapter_in_model(make_config(files, fit), self._model, inner)
             report = set_peft_model_state_dict(self._model, weights, inner)
             missing = [key for key in report.missing_keys if inner in key]
             if missing or report.unexpected_keys:
@@ -202,7 +212,7 @@ def _lora_layers(model: Any) -> list[Any]:
 
 def _layers_of(loaded: Iterable[_Loaded]) -> list[Any]:
     """Every layer that holds any of these, once."""
-    return list({id(layer): layer for one in loaded for layer in one.layers}.values())
+    return list({id(layer): layer for one in loaded for layer in one.layers.values()}.values())
 
 
 @contextmanager
@@ -236,37 +246,3 @@ def _row_scalings(
         own = [trained[name] * scale for row, scale in rows if row == name]
         scalings[name] = torch.tensor(own, device=device)[:, None, None] if len(own) > 1 else own[0]
     return scalings
-
-
-def _read(facts: AdapterFacts) -> AdapterFiles:
-    try:
-        return read_files(Path(facts.folder))
-    except UnusableError as error:
-        raise AdapterError("a whole adapter", f"{facts.name}: {error}", "save it again") from error
-
-
-def _read_weights(facts: AdapterFacts, fit: Fit) -> dict[str, torch.Tensor]:
-    try:
-        raw = load_file(str(Path(facts.folder) / WEIGHTS_FILE))
-    except (OSError, SafetensorError) as error:
-        raise AdapterError("readable weights", f"{facts.name}, whose file is damaged", "save it again") from error
-    for key, tensor in raw.items():
-        if not tensor.is_floating_point() or not math.isfinite(float(tensor.float().abs().sum())):
-            raise AdapterError("weights that are finite numbers", f"others in {facts.name}, {key}", "train it again")
-    return {fit.keys[key]: tensor for key, tensor in raw.items()}
-
-
-def _config(files: AdapterFiles, fit: Fit) -> LoraConfig:
-    """A fresh config that holds numbers alone, with every module named in full."""
-    return LoraConfig(
-        r=max(fit.ranks.values()),
-        lora_alpha=1,
-        target_modules=sorted(fit.ranks),
-        rank_pattern=dict(fit.ranks),
-        alpha_pattern=dict(fit.alphas),
-        lora_dropout=0.0,
-        use_rslora=bool(files.config.get("use_rslora")),
-        use_dora=bool(files.config.get("use_dora")),
-        lora_bias=bool(files.config.get("lora_bias")),
-        inference_mode=True,
-    )

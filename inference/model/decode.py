@@ -44,7 +44,7 @@ class Conversation:
         self._pixels = pixels
         self._features = _repeated(features, rows) if features is not None and rows > 1 else features
         self._cache: Any = DynamicCache(config=loaded.text_config)
-        self._positions, self._shift = _prompt_positions(loaded, self._ids, pixels)
+        self._positions, self._shift = prompt_positions(loaded, self._ids, pixels)
 
     @property
     def length(self) -> int:
@@ -171,13 +171,7 @@ def stop_ids(loaded: LoadedModel) -> frozenset[int]:
     return frozenset(named if isinstance(named, list) else [named])
 
 
-def _repeated(features: Any, rows: int) -> Any:
-    """The same features for every row: a picture's are one tensor, and those of the next row come behind the last."""
-    layers = [of_layer * rows for of_layer in features.deepstack_features]
-    return type(features)(pooler_output=features.pooler_output * rows, deepstack_features=layers)
-
-
-def _prompt_positions(loaded: LoadedModel, ids: torch.Tensor, pixels: Pixels | None) -> tuple[torch.Tensor, int]:
+def prompt_positions(loaded: LoadedModel, ids: torch.Tensor, pixels: Pixels | None) -> tuple[torch.Tensor, int]:
     """Positions in time, height and width, each (1, prompt); and what to add to a later token's own index."""
     if pixels is None:
         return torch.arange(ids.shape[1], device=loaded.device).expand(3, 1, -1), 0
@@ -186,6 +180,12 @@ def _prompt_positions(loaded: LoadedModel, ids: torch.Tensor, pixels: Pixels | N
         input_ids=ids, mm_token_type_ids=is_picture, image_grid_thw=pixels.grid_thw
     )
     return positions, int(shift[0, 0])
+
+
+def _repeated(features: Any, rows: int) -> Any:
+    """The same features for every row: a picture's are one tensor, and those of the next row come behind the last."""
+    layers = [of_layer * rows for of_layer in features.deepstack_features]
+    return type(features)(pooler_output=features.pooler_output * rows, deepstack_features=layers)
 
 
 def _choose(logits: Float[torch.Tensor, "vocabulary"], settings: Generation, generator: torch.Generator | None) -> int:

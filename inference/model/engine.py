@@ -13,33 +13,35 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 
-from inference.errors import AdapterError, SettingsError
-from inference.model.adapters import AdapterBank
+from inference.errors import SettingsError
+from inference.evidence.trials import Findings, Probe
+from inference.evidence.validate import check_probe, probe_variants
+from inference.model.adapters import AdapterBank, Chosen
 from inference.model.answer import Batch, Spoken, Task, Turn, answer, extent
 from inference.model.check import check_memory
 from inference.model.decode import see_pictures
 from inference.model.load import LoadedModel, read_facts
-from inference.model.pictures import Bounds, Pixels, choose_bounds, prepare_pictures
 from inference.model.plan import plan_batches, rows_that_fit
-from inference.model.prompt import Prompt, build_prompt
+from inference.model.prepare import check_length, prepare
+from inference.model.probe.run import run_probe
+from inference.model.probe.stage import Stage
+from inference.model.roster import Roster
 from inference.protocol import Progress
 from inference.settings import Settings
 from inference.trace.files import write_session
-from inference.trace.geometry import find_images
-from inference.trace.request import AdapterAt, Request, Variant
-from inference.trace.session import AdapterFacts, ImageSpan, ModelFacts, Run, Session
+from inference.trace.request import Request, Variant
+from inference.trace.session import AdapterFacts, ModelFacts, Run, Session
 from inference.trace.size import Extent, check_keep, check_size, describe_size, kept_bytes
 from inference.trace.validate import check_request
 
 WAITING_S = 0.2
 
 _log = logging.getLogger(__name__)
-_Chosen = list[tuple[AdapterFacts, float]]
+_Step = TypeVar("_Step")
 
 
 class ModelEngine:
@@ -61,13 +63,11 @@ class ModelEngine:
     ) -> None:
         self._loaded = loaded
         self._settings = settings
-        self._catalog = catalog
-        self._names = {_last_name(name) for name in (loaded.name, _source_name(loaded), *aliases)}
         self._bank = AdapterBank(loaded.model)
+        self._roster = Roster(loaded, self._bank, catalog, aliases)
         self._facts = read_facts(loaded)
         self._most_rows = most_rows
         self._lock = threading.Lock()
-        self._problems: dict[tuple[str, str], str] = {}
 
     def facts(self) -> ModelFacts:
         """The facts of the model."""
@@ -75,7 +75,7 @@ class ModelEngine:
 
     def adapters(self) -> tuple[AdapterFacts, ...]:
         """All adapters found; those that do not fit this model have a problem that says so."""
-        return tuple(self._with_fit(facts) for facts in self._catalog())
+        return self._roster.all()
 
     def run(self, request: Request, folder: Path) -> Generator[Progress | Session, None, None]:
         """Progress, then exactly one session; waits for its turn, and stops within one token when it is closed.
@@ -86,12 +86,25 @@ class ModelEngine:
             VisualizerError: what was asked cannot be done; the engine is as it was before.
         """
         check_request(request, self._settings.limits())
-        known = {facts.name: facts for facts in self._catalog()}
-        chosen = [_find(known, variant) for variant in request.variants]
+        yield from self._in_turn(self._answer(request, self._roster.choose(request.variants), folder))
+
+    def probe(self, probe: Probe) -> Generator[Progress | Findings, None, None]:
+        """Progress, then exactly one Findings; waits for its turn, and stops between two passes when it is closed.
+
+        Raises:
+            VisualizerError: what was asked cannot be done; the engine is as it was before.
+        """
+        check_probe(probe, self._settings.limits())
+        variants = probe_variants(probe)
+        chosen = dict(zip(variants, self._roster.choose(variants), strict=True))
+        yield from self._in_turn(self._try(probe, chosen))
+
+    def _in_turn(self, work: Generator[_Step, None, None]) -> Generator[Progress | _Step, None, None]:
+        """The steps of the work, once the model is free; no other work begins before they end."""
         while not self._lock.acquire(timeout=WAITING_S):
             yield Progress("waiting")
         try:
-            yield from self._answer(request, chosen, folder)
+            yield from work
         except torch.OutOfMemoryError as error:
             raise SettingsError(
                 "a question that fits into the device's memory",
@@ -101,10 +114,16 @@ class ModelEngine:
         finally:
             self._lock.release()
 
+    def _try(self, probe: Probe, chosen: Mapping[Variant, Chosen]) -> Generator[Progress | Findings, None, None]:
+        task = prepare(self._loaded, self._settings, probe.request)
+        notes = [note for adapters in chosen.values() for note in self._roster.load(adapters)]
+        stage = Stage(task, self._bank, chosen, most_rows=self._most_rows)
+        yield from run_probe(stage, probe, notes)
+
     def _answer(
-        self, request: Request, chosen: Sequence[_Chosen], folder: Path
+        self, request: Request, chosen: Sequence[Chosen], folder: Path
     ) -> Generator[Progress | Session, None, None]:
-        task = self._prepare(request)
+        task = prepare(self._loaded, self._settings, request)
         asked = extent(task, self._facts)
         self._check_room(task, asked)
         yield Progress("size", total=kept_bytes(asked, request.keep), text=describe_size(asked, request.keep))
@@ -114,7 +133,7 @@ class ModelEngine:
         yield session
 
     def _take_turns(
-        self, task: Task, chosen: Sequence[_Chosen], folder: Path, asked: Extent
+        self, task: Task, chosen: Sequence[Chosen], folder: Path, asked: Extent
     ) -> Generator[Progress, None, tuple[list[Run], list[str]]]:
         """Every variant's run, and what the person should know of them; pictures are seen once for all that share."""
         turns, notes = self._load_all(task.request, chosen)
@@ -140,16 +159,16 @@ class ModelEngine:
         in_order = [run for _, run in sorted(runs, key=lambda numbered: numbered[0])]
         return in_order, [*notes, *(note for run in in_order for note in _run_notes(run))]
 
-    def _load_all(self, request: Request, chosen: Sequence[_Chosen]) -> tuple[list[Turn], list[str]]:
+    def _load_all(self, request: Request, chosen: Sequence[Chosen]) -> tuple[list[Turn], list[str]]:
         """Each variant's turn once its adapters are loaded, and what the person should know of them."""
         turns, notes = [], []
         for number, (variant, adapters) in enumerate(zip(request.variants, chosen, strict=True)):
             started = time.perf_counter()
-            notes += [note for facts, _ in adapters for note in self._load(facts)]
+            notes += self._roster.load(adapters)
             turns.append(Turn(variant, number, time.perf_counter() - started))
         return turns, notes
 
-    def _plan(self, request: Request, chosen: Sequence[_Chosen], asked: Extent) -> list[list[int]]:
+    def _plan(self, request: Request, chosen: Sequence[Chosen], asked: Extent) -> list[list[int]]:
         """The numbers of the variants that run together, batch by batch; tells which run by themselves, and why."""
         problems = [self._bank.mixing_problem(adapters) for adapters in chosen]
         for variant, problem in zip(request.variants, problems, strict=True):
@@ -158,108 +177,26 @@ class ModelEngine:
         most = self._most_rows or rows_that_fit(self._loaded, asked)
         return plan_batches(request.variants, [not problem for problem in problems], most=most)
 
-    def _switch(self, chosen: Sequence[_Chosen], turns: Sequence[Turn]) -> AbstractContextManager[None]:
+    def _switch(self, chosen: Sequence[Chosen], turns: Sequence[Turn]) -> AbstractContextManager[None]:
         """The adapters of these turns on, each in its own row."""
         rows = [chosen[turn.number] for turn in turns]
         return self._bank.active(rows[0]) if len(rows) == 1 else self._bank.mixed(rows)
 
     def _session(
-        self, request: Request, chosen: Sequence[_Chosen], runs: Sequence[Run], notes: Sequence[str]
+        self, request: Request, chosen: Sequence[Chosen], runs: Sequence[Run], notes: Sequence[str]
     ) -> Session:
         facts = {facts.name: replace(facts, folder="") for adapters in chosen for facts, _ in adapters}
         created = datetime.now(UTC).isoformat(timespec="seconds")
         # The same note from two variants is told once.
         return Session(request, self._facts, tuple(runs), created, tuple(dict.fromkeys(notes)), tuple(facts.values()))
 
-    def _prepare(self, request: Request) -> Task:
-        owner = self._owner_bounds()
-        bounds = choose_bounds(self._loaded, (request.min_pixels, request.max_pixels), owner)
-        pixels = prepare_pictures(self._loaded, request.images, bounds)
-        counts = [] if pixels is None else pixels.token_counts(self._facts.merge)
-        prompt = build_prompt(
-            self._loaded.processor,
-            question=request.question,
-            system_prompt=request.system_prompt,
-            tools_json=request.tools_json,
-            picture_tokens=counts,
-        )
-        return Task(self._loaded, request, prompt, pixels, self._find_images(request, prompt, pixels))
-
-    def _find_images(self, request: Request, prompt: Prompt, pixels: Pixels | None) -> tuple[ImageSpan, ...]:
-        config = self._loaded.model.config
-        return find_images(
-            np.asarray(prompt.ids),
-            np.zeros((0, 3), np.int64) if pixels is None else pixels.grids(),
-            merge=self._facts.merge,
-            patch_px=self._facts.patch_px,
-            vision_start_id=config.vision_start_token_id,
-            vision_end_id=config.vision_end_token_id,
-            image_token_id=config.image_token_id,
-            original_whs=[(picture.width, picture.height) for picture in request.images],
-        )
-
     def _check_room(self, task: Task, asked: Extent) -> None:
         """Refuses what the model cannot read to its end, and rows that there is no room for."""
-        most = self._loaded.text_config.max_position_embeddings
-        if asked.length > most:
-            raise SettingsError(
-                f"at most {most:,} tokens of pictures, text and answer",
-                f"{asked.length:,}",
-                "lower max_pixels or shorten it",
-            )
+        check_length(self._loaded, asked.length)
         check_keep(task.request.keep, asked.layers, asked.heads)
         check_size(asked, task.request.keep, self._settings.rows_gb)
         if task.request.compare_eager:
             check_memory(self._loaded, asked.length)
-
-    def _owner_bounds(self) -> Bounds | None:
-        least, most = self._settings.min_pixels, self._settings.max_pixels
-        if least is None and most is None:
-            return None
-        own = choose_bounds(self._loaded, (None, None))
-        return choose_bounds(self._loaded, (least, own.max_pixels if most is None else most))
-
-    def _load(self, facts: AdapterFacts) -> list[str]:
-        notes = [self._bank.load(facts)]
-        if facts.base and _last_name(facts.base) not in self._names:
-            notes.append(
-                f"{facts.name} says it was trained on {_last_name(facts.base)}; all its weights fit this model."
-            )
-        return [note for note in notes if note]
-
-    def _with_fit(self, facts: AdapterFacts) -> AdapterFacts:
-        if facts.problems:
-            return facts
-        key = (facts.folder, facts.sha256)
-        if key not in self._problems:
-            self._problems[key] = self._bank.fit_problem(facts)
-        return replace(facts, problems=(self._problems[key],)) if self._problems[key] else facts
-
-
-def _find(known: Mapping[str, AdapterFacts], variant: Variant) -> _Chosen:
-    for adapter in variant.adapters:
-        if adapter.name not in known:
-            raise AdapterError(
-                f"an adapter among {', '.join(sorted(known)) or 'none'}", repr(adapter.name), "choose one of these"
-            )
-        if problems := known[adapter.name].problems:
-            raise AdapterError("an adapter without faults", f"{adapter.name}: {problems[0]}", "choose another one")
-    return [(_as_asked(known[adapter.name], adapter), adapter.scale) for adapter in variant.adapters]
-
-
-def _as_asked(facts: AdapterFacts, adapter: AdapterAt) -> AdapterFacts:
-    """The facts of an adapter, or of what is made of it by shuffling."""
-    shuffle = adapter.shuffle
-    return replace(facts, name=replace(adapter, scale=1.0).label, shuffle=shuffle) if shuffle else facts
-
-
-def _source_name(loaded: LoadedModel) -> str:
-    return str(getattr(loaded.model.config, "_name_or_path", ""))
-
-
-def _last_name(name: str) -> str:
-    """The part that a model keeps when it is copied: without owner, folder and revision."""
-    return name.partition("#")[0].rstrip("/").rpartition("/")[2].lower()
 
 
 def _request_notes(request: Request, task: Task, loaded: LoadedModel) -> list[str]:

@@ -35,6 +35,20 @@ def rows_that_fit(loaded: LoadedModel, asked: Extent) -> int:
     return max(1, int(_SHARE * free_bytes(loaded.device) / _row_bytes(loaded, asked)))
 
 
+def passes_that_fit(loaded: LoadedModel, length: int, said: int, picture_tokens: int, *, by_head: bool = False) -> int:
+    """How many rows of so many positions one pass without a cache may have, with half of the free memory; at least one.
+
+    Counted of each: its mask, once as bools and once as numbers (for every head with `by_head`), the logits of what is
+    said and their logarithms, its pictures' features, and the widest of what one layer makes.
+    """
+    text, vision, size = loaded.text_config, loaded.vision_config, loaded.dtype.itemsize
+    mask = length**2 * (2 + size) * (text.num_attention_heads if by_head else 1)
+    logits = said * text.vocab_size * (size + 2 * 4)
+    features = 2 * (1 + len(vision.deepstack_visual_indexes)) * text.hidden_size * picture_tokens * size
+    working = (8 * text.hidden_size + 5 * text.intermediate_size) * length * size
+    return max(1, int(_SHARE * free_bytes(loaded.device) / (mask + logits + features + working)))
+
+
 def _row_bytes(loaded: LoadedModel, asked: Extent) -> int:
     text, vision = loaded.text_config, loaded.vision_config
     cache = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * asked.length

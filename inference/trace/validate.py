@@ -1,6 +1,7 @@
 """Refuses a request that is empty, out of bounds or contradicts itself. Knows no model and no page."""
 
 import math
+from collections.abc import Sequence
 
 from inference.errors import QuestionError, SettingsError
 from inference.trace.request import Keep, Limits, Request, Variant
@@ -16,6 +17,22 @@ def check_request(request: Request, limits: Limits) -> None:
     _check_variants(request.variants, limits)
     _check_numbers(request, limits)
     _check_kept(request.keep, pictures=len(request.images))
+
+
+def check_scales(variants: Sequence[Variant], limits: Limits) -> None:
+    """Refuses adapters at strengths that are beyond the limits.
+
+    Raises:
+        SettingsError: the adapter is named.
+    """
+    for adapter in (adapter for variant in variants for adapter in variant.adapters):
+        if not math.isfinite(adapter.scale) or abs(adapter.scale) > limits.scale:
+            raise SettingsError(
+                f"a scale between -{limits.scale:g} and {limits.scale:g}",
+                f"{adapter.scale:g} for {adapter.name}",
+                "1 is the strength that the adapter was trained with",
+            )
+        _check_between(f"the shuffle of {adapter.name}", adapter.shuffle, 0, 1000)
 
 
 def _check_words(request: Request, limits: Limits) -> None:
@@ -54,14 +71,7 @@ def _check_variants(variants: tuple[Variant, ...], limits: Limits) -> None:
         )
     if len(set(labels)) < len(labels):
         raise SettingsError("each variant once", ", ".join(labels), "remove the one that is there twice")
-    for adapter in (adapter for variant in variants for adapter in variant.adapters):
-        if not math.isfinite(adapter.scale) or abs(adapter.scale) > limits.scale:
-            raise SettingsError(
-                f"a scale between -{limits.scale:g} and {limits.scale:g}",
-                f"{adapter.scale:g} for {adapter.name}",
-                "1 is the strength that the adapter was trained with",
-            )
-        _check_between(f"the shuffle of {adapter.name}", adapter.shuffle, 0, 1000)
+    check_scales(variants, limits)
 
 
 def _is_sweep(variants: tuple[Variant, ...]) -> bool:

@@ -1,0 +1,107 @@
+"""Trials in, findings out: which trials run side by side, in which order, and what each gave.
+
+Trials whose model is the same (equal parts of the same adapters on) and whose words are as many run as the rows of one
+batch, each with its own words, pictures and block.
+"""
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from inference.evidence.trials import Block, Findings, Outcome, Probe, Switch, Trial, Watch
+from inference.evidence.validate import Frame, all_said, check_places
+from inference.model.parts import Parts
+from inference.model.prepare import check_length
+from inference.model.probe.stage import Stage
+from inference.protocol import Progress
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Trials, by their numbers, that run as the rows of one pass with these parts on."""
+
+    parts: Parts
+    numbers: tuple[int, ...]
+
+
+def run_probe(stage: Stage, probe: Probe, notes: Sequence[str]) -> Generator[Progress | Findings, None, None]:
+    """Progress, one step a pass, and at last the findings; closing it stops between two passes.
+
+    Raises:
+        VisualizerError: words, cells, layers or heads that are not there, or more tokens than the model can read.
+    """
+    started = time.perf_counter()
+    _check(stage, probe)
+    passes = _plan(stage, probe.trials)
+    outcomes: dict[int, Outcome] = {}
+    with stage.open():
+        for done, one in enumerate(passes):
+            yield Progress("trials", done=done, total=len(passes))
+            outcomes |= _run_pass(stage, probe, one)
+        yield Progress("trials", done=len(passes), total=len(passes))
+    in_order = tuple(outcomes[number] for number in range(len(probe.trials)))
+    # The same note from two variants is told once.
+    told = tuple(dict.fromkeys(notes))
+    yield Findings(in_order, (), stage.passes, time.perf_counter() - started, told)
+
+
+def _check(stage: Stage, probe: Probe) -> None:
+    loaded = stage.task.loaded
+    config = loaded.model.config
+    frame = Frame(
+        layers=loaded.text_config.num_hidden_layers,
+        heads=loaded.text_config.num_attention_heads,
+        vocabulary=loaded.text_config.vocab_size,
+        picture_ids=frozenset((config.image_token_id, config.video_token_id)),
+        images=stage.images,
+        prompt_length=len(stage.prompt),
+    )
+    check_places(probe, frame)
+    check_length(loaded, len(stage.prompt) + max(map(len, all_said(probe))))
+
+
+def _plan(stage: Stage, trials: Sequence[Trial]) -> list[_Pass]:
+    """The passes, in the order of the trials that they begin with."""
+    groups: dict[tuple[Parts, int], list[int]] = {}
+    for number, trial in enumerate(trials):
+        switch = trial.change if isinstance(trial.change, Switch) else None
+        key = (stage.parts(trial.variant, switch), len(trial.said))
+        groups.setdefault(key, []).append(number)
+    passes = []
+    for (parts, said), numbers in groups.items():
+        most = stage.rows_at_once(said, by_head=any(_names_heads(trials[number]) for number in numbers))
+        passes += [_Pass(parts, tuple(numbers[at : at + most])) for at in range(0, len(numbers), most)]
+    return passes
+
+
+def _run_pass(stage: Stage, probe: Probe, one: _Pass) -> dict[int, Outcome]:
+    trials = [probe.trials[number] for number in one.numbers]
+    pictures = [stage.see(one.parts)] * len(trials)
+    blocks = [trial.change if isinstance(trial.change, Block) else None for trial in trials]
+    said = [trial.said for trial in trials]
+    with stage.wearing(one.parts):
+        logits, maps = stage.forward(said, pictures, blocks=blocks, watch=probe.watch)
+    return dict(zip(one.numbers, read_outcomes(stage, said, logits, probe.watch, maps), strict=True))
+
+
+def read_outcomes(
+    stage: Stage,
+    said: Sequence[Sequence[int]],
+    logits: torch.Tensor,
+    watch: Watch | None,
+    maps: torch.Tensor | None,
+) -> list[Outcome]:
+    """What each row of a pass gave, from what `Stage.forward` returned."""
+    words = torch.tensor([list(row) for row in said], device=logits.device)
+    logprobs = logits.float().log_softmax(-1).gather(-1, words[..., None])[..., 0].tolist()
+    if watch is None or maps is None:
+        return [Outcome(tuple(row)) for row in logprobs]
+    span = stage.images[watch.image]
+    grids = maps.view(-1, span.rows, span.cols).cpu().numpy()
+    return [Outcome(tuple(row), grid.copy()) for row, grid in zip(logprobs, grids, strict=True)]
+
+
+def _names_heads(trial: Trial) -> bool:
+    return isinstance(trial.change, Block) and bool(trial.change.heads)
