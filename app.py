@@ -13,9 +13,10 @@ import modal
 
 from cli import ask, make_request
 from inference.catalog import find_adapters
+from inference.evidence.trials import Findings, Probe
 from inference.in_process import InProcessEngine
 from inference.protocol import Progress
-from inference.remote import Piece, RemoteEngine, serve_run
+from inference.remote import Lot, Piece, RemoteEngine, serve_probe, serve_run
 from inference.settings import PREFIX, read_settings
 from inference.trace.request import Request
 from inference.trace.session import AdapterFacts
@@ -66,16 +67,30 @@ class Model:
     def run(self, request: Request) -> Generator[Progress | Piece, None, None]:
         yield from serve_run(self.engine, request)
 
+    @modal.method()
+    def probe(self, probe: Probe) -> Generator[Progress | Lot | Findings, None, None]:
+        yield from serve_probe(self.engine, probe)
+
 
 def run_remotely(request: Request) -> Generator[Progress | Piece, None, None]:
     """The GPU class's answer to a request."""
     yield from Model().run.remote_gen(request)
 
 
+def probe_remotely(probe: Probe) -> Generator[Progress | Lot | Findings, None, None]:
+    """The GPU class's findings."""
+    yield from Model().probe.remote_gen(probe)
+
+
 def list_adapters() -> tuple[AdapterFacts, ...]:
     """What lies on the adapters' volume now."""
     adapters.reload()
     return find_adapters(Path("/adapters"))
+
+
+def remote_engine() -> RemoteEngine:
+    """The GPU class as the page's engine."""
+    return RemoteEngine(run_remotely, probe_remotely, list_adapters, model_name=model)
 
 
 # Gradio keeps its queue and sessions in one process; each open tab holds one input, two while it works.
@@ -85,11 +100,11 @@ def list_adapters() -> tuple[AdapterFacts, ...]:
 def page() -> Any:
     from viz.serve import build_asgi  # the GPU container has no gradio
 
-    return build_asgi(RemoteEngine(run_remotely, list_adapters, model_name=model), read_settings())
+    return build_asgi(remote_engine(), read_settings())
 
 
 @app.local_entrypoint()
 def main(image: str, question: str, adapter: str = "", out: str = "out") -> None:
     """Asks one question; ADAPTER may name several, with commas. Writes session, pictures and summary to OUT."""
     request = make_request(Path(image), question, [name for name in adapter.split(",") if name], settings)
-    ask(RemoteEngine(run_remotely, list_adapters, model_name=model), request, Path(out))
+    ask(remote_engine(), request, Path(out))

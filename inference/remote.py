@@ -1,17 +1,19 @@
 """The same engine in another process, and what that process sends; knows neither Modal nor a network.
 
 The far side writes the session into a folder of its own and sends its files in pieces; the near side writes them into
-the caller's folder. So neither holds a session's rows in memory, however many there are.
+the caller's folder. So neither holds a session's rows in memory, however many there are. Findings are sent in lots.
 """
 
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from inference.errors import SessionError
+from inference.evidence.trials import Findings, Outcome, Probe
 from inference.protocol import Engine, Progress
 from inference.trace.arrays import telling_of_disk
 from inference.trace.files import FILE_NAMES, JSON_NAME, PARTIAL, load_session
@@ -19,6 +21,7 @@ from inference.trace.request import Request
 from inference.trace.session import AdapterFacts, ModelFacts, Session
 
 PIECE_BYTES = 8 * 2**20
+Step = TypeVar("Step")
 
 _JSON_ARRIVING = f"{PARTIAL}{JSON_NAME}"
 
@@ -31,6 +34,13 @@ class Piece:
     data: bytes
 
 
+@dataclass(frozen=True)
+class Lot:
+    """The next outcomes of a probe, with maps of at most `PIECE_BYTES` together, or a single one."""
+
+    outcomes: tuple[Outcome, ...]
+
+
 def serve_run(engine: Engine, request: Request) -> Generator[Progress | Piece, None, None]:
     """What `engine` tells of its progress, then the session's files, `session.json` last; nothing of it stays here."""
     with tempfile.TemporaryDirectory(prefix="lora-attention-run-") as room:
@@ -41,21 +51,35 @@ def serve_run(engine: Engine, request: Request) -> Generator[Progress | Piece, N
         yield from _pieces(Path(room))
 
 
+def serve_probe(engine: Engine, probe: Probe) -> Generator[Progress | Lot | Findings, None, None]:
+    """What `engine` tells of its progress, then its outcomes lot by lot, and at last the findings without them."""
+    with closing(engine.probe(probe)) as steps:
+        for step in steps:
+            if isinstance(step, Progress):
+                yield step
+            else:
+                yield from _lots(step.outcomes)
+                yield replace(step, outcomes=())
+
+
 class RemoteEngine:
     """An `Engine` whose work is done elsewhere.
 
-    `run` is called with the request and yields what `serve_run` yields on the other side; closing its generator must
-    end the work there. Errors of `inference.errors` are expected to cross as what they were.
+    `run` is called with the request and yields what `serve_run` yields on the other side, `probe` likewise what
+    `serve_probe` yields; closing their generators must end the work there. Errors of `inference.errors` are expected to
+    cross as what they were.
     """
 
     def __init__(
         self,
         run: Callable[[Request], Generator[Progress | Piece, None, None]],
+        probe: Callable[[Probe], Generator[Progress | Lot | Findings, None, None]],
         adapters: Callable[[], tuple[AdapterFacts, ...]],
         *,
         model_name: str,
     ) -> None:
         self._run = run
+        self._probe = probe
         self._adapters = adapters
         self._facts: ModelFacts | None = None
         self.model_name = model_name
@@ -89,6 +113,26 @@ class RemoteEngine:
         session = load_session(folder)
         self._facts = session.model
         yield session
+
+    def probe(self, probe: Probe) -> Generator[Progress | Findings, None, None]:
+        """Hands on the other side's progress, then its findings.
+
+        Raises:
+            VisualizerError: what the other side raised; a SessionError where its findings did not arrive whole.
+        """
+        outcomes: list[Outcome] = []
+        with closing(self._probe(probe)) as steps:
+            for step in _told(steps):
+                if isinstance(step, Lot):
+                    outcomes += step.outcomes
+                elif isinstance(step, Findings):
+                    if (len(outcomes), len(step.shares)) != (len(probe.trials), len(probe.reasons)):
+                        break
+                    yield replace(step, outcomes=tuple(outcomes))
+                    return
+                else:
+                    yield step
+        raise _not_whole("only a part of it")
 
 
 class _Arrivals:
@@ -125,7 +169,7 @@ class _Arrivals:
         os.rename(self._folder / _JSON_ARRIVING, self._folder / JSON_NAME)
 
 
-def _told(steps: Generator[Progress | Piece, None, None]) -> Iterator[Progress | Piece]:
+def _told(steps: Generator[Step, None, None]) -> Iterator[Step]:
     """The steps; a connection that breaks becomes a sentence."""
     try:
         yield from steps
@@ -142,5 +186,13 @@ def _pieces(folder: Path) -> Iterator[Piece]:
                 yield Piece(name, data)
 
 
+def _lots(outcomes: Sequence[Outcome]) -> Iterator[Lot]:
+    """All outcomes in their order, as many at a time as their maps allow."""
+    map_bytes = max((0 if outcome.map is None else outcome.map.nbytes for outcome in outcomes), default=0)
+    most = max(1, PIECE_BYTES // max(1, map_bytes))
+    for at in range(0, len(outcomes), most):
+        yield Lot(tuple(outcomes[at : at + most]))
+
+
 def _not_whole(arrived: str) -> SessionError:
-    return SessionError("the whole session from the model's machine", arrived, "ask the question again")
+    return SessionError("the whole answer of the model's machine", arrived, "ask again")

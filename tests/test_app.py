@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import app
+from inference.evidence.trials import Findings, Probe, Trial
 from inference.intake import read_picture
 from inference.protocol import Progress
-from inference.remote import Piece, RemoteEngine, serve_run
+from inference.remote import Lot, Piece, RemoteEngine, serve_run
 from inference.trace.request import Request
 from inference.trace.session import Session
 from tests.fakes import FakeEngine
@@ -50,10 +51,23 @@ def test_the_class_answers_in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_
     pieces = [step for step in steps if isinstance(step, Piece)]
     assert {type(step) for step in steps[: -len(pieces)]} == {Progress}
     assert pieces[-1].name == "session.json"
-    near = RemoteEngine(lambda request: iter_pieces(pieces), lambda: (), model_name="elsewhere")
+    near = RemoteEngine(lambda request: iter_pieces(pieces), app.probe_remotely, lambda: (), model_name="elsewhere")
     (session,) = near.run(Request("What?"), tmp_path)
     assert isinstance(session, Session)
     assert session.runs[0].answer
+
+
+def test_the_class_runs_trials_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LORA_ATTENTION_MODEL", raising=False)
+    picture = read_picture(PICTURE, name="mark.png", megapixels=1)
+    probe = Probe(Request("What color is the circle?", (picture,)), (Trial((543,)), Trial((543, 544))))
+    with pytest.warns(UserWarning, match="executing locally"):
+        *steps, lot, findings = app.Model().probe.local(probe)
+    assert {type(step) for step in steps} == {Progress}
+    assert isinstance(lot, Lot)
+    assert [len(outcome.logprobs) for outcome in lot.outcomes] == [1, 2]
+    assert isinstance(findings, Findings)
+    assert (findings.outcomes, findings.passes) == ((), 2)
 
 
 def iter_pieces(pieces: list[Piece]) -> Generator[Progress | Piece, None, None]:

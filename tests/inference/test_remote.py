@@ -12,8 +12,9 @@ import pytest
 
 from inference import remote as remote_module
 from inference.errors import AdapterError, SessionError
+from inference.evidence.trials import Block, Findings, Probe, Reason, Trial, Watch
 from inference.protocol import Progress
-from inference.remote import PIECE_BYTES, Piece, RemoteEngine, serve_run
+from inference.remote import PIECE_BYTES, Lot, Piece, RemoteEngine, serve_probe, serve_run
 from inference.trace.arrays import mapped_file
 from inference.trace.files import FILE_NAMES, JSON_NAME, load_session
 from inference.trace.request import Request
@@ -37,7 +38,7 @@ def make_remote(fake: FakeEngine, spoil: Spoil = iter) -> RemoteEngine:
                 pieces.append(step)
         yield from spoil(pieces)
 
-    return RemoteEngine(run, fake.adapters, model_name="elsewhere")
+    return RemoteEngine(run, lambda probe: serve_probe(fake, probe), fake.adapters, model_name="elsewhere")
 
 
 @pytest.fixture
@@ -86,7 +87,13 @@ def test_memory_does_not_grow_with_the_session(folder: Path) -> None:
                 file.truncate(size)
             yield from super().run(request, folder)
 
-    remote = RemoteEngine(lambda request: serve_run(Large(), request), lambda: (), model_name="elsewhere")
+    large = Large()
+    remote = RemoteEngine(
+        lambda request: serve_run(large, request),
+        lambda probe: serve_probe(large, probe),
+        lambda: (),
+        model_name="elsewhere",
+    )
     tracemalloc.start()
     try:
         list(remote.run(ASKED, folder))
@@ -153,7 +160,7 @@ def cut_connection(pieces: list[Piece]) -> Iterator[Piece]:
 def test_what_is_no_whole_session_is_one_sentence_and_does_not_open(
     folder: Path, tmp_path: Path, spoil: Spoil, says: str
 ) -> None:
-    with pytest.raises(SessionError, match=f"the whole session from the model's machine, got .*{says}: ask"):
+    with pytest.raises(SessionError, match=f"the whole answer of the model's machine, got .*{says}: ask"):
         list(make_remote(FakeEngine(), spoil).run(ASKED, folder))
     with pytest.raises(SessionError):
         load_session(folder)
@@ -189,3 +196,59 @@ def test_numbers_are_those_that_were_sent(folder: Path) -> None:
     assert isinstance(session, Session)
     rows = np.load(folder / "rows-1.npy")
     np.testing.assert_array_equal(rows, make_session().runs[1].trace.rows)
+
+
+TRIED = Probe(
+    ASKED,
+    tuple(Trial((7, 8), change=Block((cell,))) for cell in range(30)),
+    (Reason((7, 8), ASKED.variants[1], 9, 0, 0),),
+    Watch(9),
+)
+
+
+def probe_remote(fake: FakeEngine, spoil: Callable[[list[Lot | Findings]], Iterable[Lot | Findings]]) -> RemoteEngine:
+    """An engine behind a wire that may spoil what was found."""
+
+    def probe(asked: Probe) -> Generator[Progress | Lot | Findings, None, None]:
+        sent: list[Lot | Findings] = []
+        for step in serve_probe(fake, asked):
+            if isinstance(step, Progress):
+                yield step
+            else:
+                sent.append(step)
+        yield from spoil(sent)
+
+    return RemoteEngine(lambda request: serve_run(fake, request), probe, fake.adapters, model_name="elsewhere")
+
+
+def test_findings_arrive_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    *_, expected = FakeEngine().probe(TRIED)
+    assert isinstance(expected, Findings)
+    whole = [step for step in serve_probe(FakeEngine(), TRIED) if not isinstance(step, Progress)]
+    assert [type(step) for step in whole] == [Lot, Findings]
+    monkeypatch.setattr(remote_module, "PIECE_BYTES", 1000)  # A map has 7 x 11 numbers of 4 bytes.
+    parted = [step for step in serve_probe(FakeEngine(), TRIED) if isinstance(step, Lot)]
+    assert [len(lot.outcomes) for lot in parted] == [3] * 10
+    *steps, found = probe_remote(FakeEngine(steps=2), iter).probe(TRIED)
+    assert [type(step) for step in steps] == [Progress, Progress]
+    assert isinstance(found, Findings)
+    for one, other in zip(found.outcomes, expected.outcomes, strict=True):
+        assert one.logprobs == other.logprobs
+        np.testing.assert_array_equal(one.map, other.map)
+    assert (found.shares, found.notes) == (expected.shares, expected.notes)
+
+
+@pytest.mark.parametrize("spoil", [lambda sent: sent[1:], lambda sent: sent[:1], lambda sent: [sent[0], *sent]])
+def test_findings_that_do_not_arrive_whole_are_one_sentence(
+    spoil: Callable[[list[Lot | Findings]], Iterable[Lot | Findings]],
+) -> None:
+    with pytest.raises(SessionError, match="the whole answer of the model's machine, got only a part of it: ask"):
+        list(probe_remote(FakeEngine(), spoil).probe(TRIED))
+
+
+def test_closing_trials_early_closes_the_other_side() -> None:
+    fake = FakeEngine(steps=100)
+    steps = probe_remote(fake, iter).probe(TRIED)
+    next(steps)
+    steps.close()
+    assert fake.closed.is_set()
