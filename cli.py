@@ -1,4 +1,4 @@
-"""The command line: serve the page, ask one question, look at a folder of adapters.
+"""The command line: serve the page, ask one question or many, look at a folder of adapters.
 
 Knows which engine to build and how a person types; all work is done in the rooms behind it.
 """
@@ -13,14 +13,17 @@ import typer
 
 from inference.catalog import find_adapters
 from inference.errors import AdapterError, VisualizerError
+from inference.evidence.knockout import MOST_DRAWS
 from inference.in_process import InProcessEngine
 from inference.intake import read_picture
 from inference.protocol import Engine, Progress
 from inference.settings import Settings, read_settings
+from inference.study.ask import Options
+from inference.study.read import read_lines
 from inference.trace.parse import parse_keep, parse_variant, parse_words
 from inference.trace.request import BASE, BASE_LABEL, Generation, Request
 from inference.trace.session import AdapterFacts, Session
-from viz import weight_results
+from viz import study_results, weight_results
 from viz.results import SESSION, results_folder, write_results
 
 app = typer.Typer(
@@ -217,6 +220,55 @@ def tell(step: Progress) -> str:
     most = "at most " if step.stage == "tokens" else ""
     count = f" {step.done} of {most}{step.total}" if step.done else ""
     return f"{step.variant + ': ' if step.variant else ''}{names.get(step.stage, step.stage)}{count}"
+
+
+@app.command(
+    epilog="Example: lora-attention compare --data examples/pictures --question 'What color is the circle?' "
+    "--adapter shortcut --adapter other --out out"
+)
+def compare(
+    data: Annotated[
+        Path, typer.Option(help="Folder of pictures, JSONL (picture, question, answer, box), or COCO or RefCOCO JSON.")
+    ],
+    adapter: Annotated[list[str], typer.Option(help="NAME_OR_PATH[@SCALE]; may be given several times.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.html, report.json, tables and records.")] = Path("out"),
+    question: Annotated[
+        str, typer.Option(help="Asked where a line has none; {name} is what a COCO or RefCOCO box is called.")
+    ] = "",
+    pictures: Annotated[Path | None, typer.Option(help="Folder that names of pictures in --data begin at.")] = None,
+    general: Annotated[
+        Path | None, typer.Option(help="A second set, of general questions: what did the adapters change there?")
+    ] = None,
+    general_question: Annotated[str, typer.Option(help="As --question, for --general.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many lines of each set.")] = None,
+    knockout: Annotated[
+        bool, typer.Option("--knockout", help="Block each line's box, and tell whether the answers depend on it.")
+    ] = False,
+    draws: Annotated[int, typer.Option(min=0, max=MOST_DRAWS, help="Random boxes beside each knock-out.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    model: Model = "",
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 16,
+    max_pixels: Annotated[int | None, typer.Option(help="Largest area of the resized picture.")] = None,
+) -> None:
+    """Ask many pictures of the base and of adapters, and report what changed, with intervals and tests.
+
+    What was asked into the same folder before is not asked again, so after Ctrl-C the same command goes on.
+    """
+    settings = with_options(read_settings(), model=model)
+    names, folders = split_adapters(adapter)
+    options = Options(
+        variants=(BASE, *(parse_variant(name) for name in names)),
+        generation=Generation(max_new_tokens=max_new_tokens),
+        max_pixels=max_pixels,
+        draws=draws if knockout else None,
+        seed=seed,
+        megapixels=settings.picture_megapixels,
+    )
+    sets = study_results.Sets(
+        read_lines(data, question=question, pictures=pictures, limit=limit),
+        read_lines(general, question=general_question, limit=limit) if general else None,
+    )
+    raise typer.Exit(study_results.tell_study(InProcessEngine(settings, folders=folders), sets, options, out))
 
 
 @app.command(

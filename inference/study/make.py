@@ -10,7 +10,7 @@ from inference.study.statistics import FLIPS, RESAMPLES
 from inference.study.summary import SURE, summarise_set
 
 
-def make_report(data: Study, general: Study | None, options: Options, settings: tuple[tuple[str, str], ...]) -> Report:
+def make_report(data: Study, general: Study | None, options: Options) -> Report:
     """The report; a study that was interrupted is told as far as it came.
 
     Raises:
@@ -25,13 +25,27 @@ def make_report(data: Study, general: Study | None, options: Options, settings: 
         model=records[0].model,
         adapters=tuple(adapters.values()),
         variants=tuple(variant.label for variant in options.variants),
-        settings=settings,
+        settings=_settings(data, general, options),
         seed=options.seed,
         resamples=RESAMPLES,
         data=_part(data, options),
         general=_part(general, options) if general else None,
         methods=_methods(options),
         notes=_notes(data, general),
+    )
+
+
+def _settings(data: Study, general: Study | None, options: Options) -> tuple[tuple[str, str], ...]:
+    """What was asked for, in words."""
+    draws, pixels = options.draws, options.max_pixels
+    return (
+        ("data", data.lines.name),
+        ("general questions", general.lines.name if general else "none"),
+        ("adapters", ", ".join(variant.label for variant in options.variants if not variant.is_base)),
+        ("longest answer", f"{options.generation.max_new_tokens} tokens"),
+        ("largest area of the resized picture", f"{pixels:,} px" if pixels else "the model's own"),
+        ("knock-out", "no" if draws is None else f"of the box, beside at most {draws} random boxes"),
+        ("seed", str(options.seed)),
     )
 
 
@@ -52,7 +66,8 @@ def _methods(options: Options) -> tuple[str, ...]:
         "the mean over its tokens, and, unless a head is named, over all layers and heads.",
         "An answer is right if it is one of those expected, upper and lower case, punctuation and articles left aside.",
         f"Intervals hold 95 %: percentiles of {RESAMPLES:,} bootstrap means over pictures, seed {options.seed}; lines "
-        f"about one picture are drawn together. Under {FEWEST} pictures there are no intervals and no tests.",
+        "about one picture are drawn together. An interval of no width says that all pictures gave the same, not that "
+        f"others would. Under {FEWEST} pictures there are no intervals and no tests.",
         "Heads: had the adapter changed nothing, the changes of a picture would be as likely with the other sign. All "
         f"ways of flipping the signs are tried for up to 14 pictures, else {FLIPS:,} at random. Corrected p: how often "
         f"the largest statistic of all heads reaches this head's, so that at {SURE:g} the chance of even one false "

@@ -24,10 +24,10 @@ OF_THE_LINE = (PictureError, QuestionError, GeometryError, SettingsError)
 
 @dataclass(frozen=True)
 class Taken:
-    """One more line is through: asked now, found among the records, or skipped."""
+    """One more line is through: asked, or skipped."""
 
     line: Line
-    how: str
+    asked: bool
 
 
 class Study:
@@ -38,51 +38,65 @@ class Study:
         self._engine = engine
         self._options = options
         self._records = records
-        self._done: list[Record] = []
+        self._keys: dict[int, tuple[str, str]] = {}
+        self._done: dict[int, Record] = {}
         self._skipped = list(lines.skipped)
 
     @property
     def records(self) -> tuple[Record, ...]:
         """What is done, in the order of the lines."""
-        return tuple(self._done)
+        return tuple(self._done[line.number] for line in self.lines.lines if line.number in self._done)
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """What could not be used, in the order of the lines."""
         return tuple(sorted(self._skipped, key=lambda one: one.number))
 
+    def recall(self) -> int:
+        """How many lines are among the records already; to be called before `run`.
+
+        Raises:
+            SessionError: the records cannot be read.
+        """
+        about = _identity(self._engine, self._options)
+        self._keys = {line.number: self._key(line, about) for line in self.lines.lines}
+        self._records.read({key for key, _ in self._keys.values()})
+        return sum(self._find(line) for line in self.lines.lines)
+
     def run(self) -> Generator[Progress | Taken, None, None]:
-        """The engine's progress, and `Taken` after every line; closing it stops the work within one token.
+        """The engine's progress, and `Taken` after every line that is not done; closing it stops within one token.
 
         Raises:
             VisualizerError: the engine cannot do it at all, the disk is full, or not one line could be asked.
         """
-        about = _identity(self._engine, self._options)
-        keys = {line.number: self._key(line, about) for line in self.lines.lines}
-        self._records.read({key for key, _ in keys.values()})
         last: Exception | None = None
         for line in self.lines.lines:
+            if line.number in self._done:
+                continue
             try:
-                yield from self._take(line, *keys[line.number])
+                if not self._find(line):
+                    yield from self._ask(line)
             except OF_THE_LINE as error:
                 last = error
                 self._skipped.append(Skipped(line.number, str(error)))
-                yield Taken(line, "skipped")
+            yield Taken(line, line.number in self._done)
         if last and not self._done:
             raise last
 
-    def _take(self, line: Line, key: str, picture: str) -> Generator[Progress | Taken, None, None]:
-        found = self._records.get(key)
+    def _find(self, line: Line) -> bool:
+        """Whether the line is among the records; then it is done. The same line may have come before."""
+        found = self._records.get(self._keys[line.number][0])
         if found is not None:
-            self._done.append(_as_now(found, line))
-            yield Taken(line, "found")
-            return
+            self._done[line.number] = _as_now(found, line)
+        return found is not None
+
+    def _ask(self, line: Line) -> Generator[Progress, None, None]:
+        key, picture = self._keys[line.number]
         with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self._records.folder) as room:
             asked = yield from ask_line(self._engine, line, self._options, Path(room))
             record = condense(asked, key=key, picture=picture)
         self._records.add(record)
-        self._done.append(record)
-        yield Taken(line, "asked")
+        self._done[line.number] = record
 
     def _key(self, line: Line, about: str) -> tuple[str, str]:
         """The key of the line's record, and the hash of its picture."""

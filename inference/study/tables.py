@@ -107,12 +107,13 @@ def _part_text(part: Part) -> str:
     told = f"{part.name}: {len(part.items)} lines about {part.pictures} pictures"
     told += f", {len(part.skipped)} skipped" if part.skipped else ""
     told += f", {part.remaining} not asked yet" if part.remaining else ""
-    rows = [[name, *(read(one) for one in part.summaries)] for name, read in _ROWS]
-    rows = [row for row in rows if any(row[1:])]
-    table = [["", *(one.variant for one in part.summaries)], *rows] if part.summaries else []
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return "\n".join([told, *lines])
+    return "\n".join([told, *(line for one in part.summaries for line in _summary_lines(one))])
+
+
+def _summary_lines(summary: Summary) -> list[str]:
+    rows = [(name, read(summary)) for name, read in _ROWS]
+    width = max(len(name) for name, _ in _ROWS)
+    return ["", summary.variant, *(f"  {name.ljust(width)}  {value}" for name, value in rows if value)]
 
 
 def _told(value: Estimate | None, digits: int = 3, *, share: bool = False) -> str:
@@ -138,8 +139,12 @@ def _heads_told(summary: Summary) -> str:
     if summary.heads is None:
         return ""
     top = summary.heads.top[0]
-    most = f"most: layer {top.layer} head {top.head}, {100 * top.change.mean:+.1f} points, p {top.corrected:.3f}"
+    most = f"most: layer {top.layer} head {top.head}, {100 * top.change.mean:+.1f} points, {_p_told(top.corrected)}"
     return f"{summary.heads.significant} at p 0.05 corrected, {summary.heads.n} pictures; {most}"
+
+
+def _p_told(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
 
 
 _ROWS: tuple[tuple[str, Callable[[Summary], str]], ...] = (
@@ -154,11 +159,17 @@ _ROWS: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("drop without the box, nats", lambda one: _told(one.box_drop)),
     ("drop without random boxes, nats", lambda one: _told(one.random_drop)),
     ("answers that depend on the box", lambda one: _told(one.depends, share=True)),
-    ("mean map agrees with knock-out", lambda one: _told(one.agreement and one.agreement.rate, share=True)),
-    ("best head agrees with knock-out", lambda one: _told(one.head_agreement and one.head_agreement.rate, share=True)),
-    ("answers changed", lambda one: _told(one.drift and one.drift.answers, share=True)),
-    ("KL from the base, nats a token", lambda one: _told(one.drift and one.drift.divergence)),
-    ("map moved (total variation)", lambda one: _told(one.drift and one.drift.variation, share=True)),
-    ("change of attention on the picture, points", lambda one: _told(one.drift and one.drift.share, share=True)),
+    ("mean map agrees with knock-out", lambda one: _told(one.agreement.rate if one.agreement else None, share=True)),
+    (
+        "best head agrees with knock-out",
+        lambda one: _told(one.head_agreement.rate if one.head_agreement else None, share=True),
+    ),
+    ("answers changed", lambda one: _told(one.drift.answers if one.drift else None, share=True)),
+    ("KL from the base, nats a token", lambda one: _told(one.drift.divergence if one.drift else None)),
+    ("map moved (total variation)", lambda one: _told(one.drift.variation if one.drift else None, share=True)),
+    (
+        "change of attention on the picture, points",
+        lambda one: _told(one.drift.share if one.drift else None, share=True),
+    ),
     ("heads that changed", _heads_told),
 )
