@@ -27,7 +27,7 @@ from inference.model.decode import (
     write_answers,
 )
 from inference.model.load import LoadedModel
-from inference.model.pictures import Pixels
+from inference.model.pictures import Bounds, Pixels
 from inference.model.prompt import Prompt, encode_text
 from inference.model.rows import Kept, write_rows
 from inference.model.scores import score_token, split_thinking, strip_tags, sum_logprob
@@ -46,6 +46,8 @@ class Task:
     prompt: Prompt
     pixels: Pixels | None
     images: tuple[ImageSpan, ...]
+    bounds: Bounds
+    """Those that the pictures were resized within."""
 
 
 @dataclass(frozen=True)

@@ -70,23 +70,25 @@ def prepare_pictures(loaded: LoadedModel, pictures: Sequence[Picture], bounds: B
     """
     if not pictures:
         return None
-    patch_px = loaded.vision_config.patch_size
     _check_merge(loaded)
+    cell_px = loaded.vision_config.patch_size * SPATIAL_MERGE_SIZE
+    return prepare_images(loaded, [_open(picture, cell_px, bounds) for picture in pictures], bounds)
+
+
+def prepare_images(loaded: LoadedModel, images: Sequence[Image.Image], bounds: Bounds) -> Pixels:
+    """Decoded pictures, at least one, that are known to fit, resized within the bounds."""
     parts = [
-        {
-            "type": "image",
-            "image": _open(picture, patch_px * SPATIAL_MERGE_SIZE, bounds),
-            "min_pixels": bounds.min_pixels,
-            "max_pixels": bounds.max_pixels,
-        }
-        for picture in pictures
+        {"type": "image", "image": image, "min_pixels": bounds.min_pixels, "max_pixels": bounds.max_pixels}
+        for image in images
     ]
-    images, _ = process_vision_info([{"role": "user", "content": parts}], image_patch_size=patch_px)
-    batch = loaded.processor.image_processor(images=images, do_resize=False, return_tensors="pt")
+    resized, _ = process_vision_info(
+        [{"role": "user", "content": parts}], image_patch_size=loaded.vision_config.patch_size
+    )
+    batch = loaded.processor.image_processor(images=resized, do_resize=False, return_tensors="pt")
     return Pixels(
         batch["pixel_values"].to(loaded.device),
         batch["image_grid_thw"].to(loaded.device),
-        tuple(i.size for i in images),
+        tuple(image.size for image in resized),
     )
 
 

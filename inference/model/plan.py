@@ -49,6 +49,16 @@ def passes_that_fit(loaded: LoadedModel, length: int, said: int, picture_tokens:
     return max(1, int(_SHARE * free_bytes(loaded.device) / (mask + logits + features + working)))
 
 
+def pictures_that_fit(loaded: LoadedModel, patches: int) -> int:
+    """How many pictures of so many patches the vision tower may see at once with half of the free memory; at least one.
+
+    Counted of each: the widest of what one of its layers makes.
+    """
+    vision = loaded.vision_config
+    working = (8 * vision.hidden_size + 2 * vision.intermediate_size) * patches * loaded.dtype.itemsize
+    return max(1, int(_SHARE * free_bytes(loaded.device) / working))
+
+
 def _row_bytes(loaded: LoadedModel, asked: Extent) -> int:
     text, vision = loaded.text_config, loaded.vision_config
     cache = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * asked.length

@@ -19,7 +19,9 @@ def prepare(loaded: LoadedModel, settings: Settings, request: Request) -> Task:
     Raises:
         VisualizerError: a picture, a question or bounds that cannot be put to this model.
     """
-    pixels = prepare_pictures(loaded, request.images, request_bounds(loaded, settings, request))
+    wanted = (request.min_pixels, request.max_pixels)
+    bounds = choose_bounds(loaded, wanted, _owner_bounds(loaded, settings))
+    pixels = prepare_pictures(loaded, request.images, bounds)
     merge = loaded.vision_config.spatial_merge_size
     prompt = build_prompt(
         loaded.processor,
@@ -28,16 +30,7 @@ def prepare(loaded: LoadedModel, settings: Settings, request: Request) -> Task:
         tools_json=request.tools_json,
         picture_tokens=[] if pixels is None else pixels.token_counts(merge),
     )
-    return Task(loaded, request, prompt, pixels, _find_images(loaded, request.images, prompt, pixels))
-
-
-def request_bounds(loaded: LoadedModel, settings: Settings, request: Request) -> Bounds:
-    """The bounds on a resized picture: the request's, else the owner's, else the processor's.
-
-    Raises:
-        SettingsError: more than the owner allows, or a smallest area above the largest.
-    """
-    return choose_bounds(loaded, (request.min_pixels, request.max_pixels), _owner_bounds(loaded, settings))
+    return Task(loaded, request, prompt, pixels, _find_images(loaded, request.images, prompt, pixels), bounds)
 
 
 def check_length(loaded: LoadedModel, length: int) -> None:

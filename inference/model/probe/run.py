@@ -7,15 +7,18 @@ batch, each with its own words, pictures and block.
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
-from inference.evidence.trials import Block, Findings, Outcome, Probe, Switch, Trial, Watch
+from inference.evidence.trials import Block, Erase, Findings, Outcome, Probe, Switch, Trial, Watch
 from inference.evidence.validate import Frame, all_said, check_places
 from inference.model.parts import Parts
 from inference.model.prepare import check_length
 from inference.model.probe.stage import Stage
 from inference.protocol import Progress
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,25 @@ def run_probe(stage: Stage, probe: Probe, notes: Sequence[str]) -> Generator[Pro
     started = time.perf_counter()
     _check(stage, probe)
     passes = _plan(stage, probe.trials)
-    outcomes: dict[int, Outcome] = {}
     with stage.open():
-        for done, one in enumerate(passes):
-            yield Progress("trials", done=done, total=len(passes))
-            outcomes |= _run_pass(stage, probe, one)
-        yield Progress("trials", done=len(passes), total=len(passes))
+        outcomes = yield from _told(_run_passes(stage, probe, passes), done=0, total=len(passes))
     in_order = tuple(outcomes[number] for number in range(len(probe.trials)))
     # The same note from two variants is told once.
     told = tuple(dict.fromkeys(notes))
     yield Findings(in_order, (), stage.passes, time.perf_counter() - started, told)
+
+
+def _told(steps: Generator[None, None, _Result], *, done: int, total: int) -> Generator[Progress, None, _Result]:
+    """Progress before the first pass and after each, of work before which so many of all passes were done."""
+    yield Progress("trials", done=done, total=total)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+        done += 1
+        yield Progress("trials", done=done, total=total)
 
 
 def _check(stage: Stage, probe: Probe) -> None:
@@ -63,7 +75,7 @@ def _check(stage: Stage, probe: Probe) -> None:
 
 
 def _plan(stage: Stage, trials: Sequence[Trial]) -> list[_Pass]:
-    """The passes, in the order of the trials that they begin with."""
+    """The passes: the first of every group, then the second of every group, so that what is painted serves them all."""
     groups: dict[tuple[Parts, int], list[int]] = {}
     for number, trial in enumerate(trials):
         switch = trial.change if isinstance(trial.change, Switch) else None
@@ -72,13 +84,25 @@ def _plan(stage: Stage, trials: Sequence[Trial]) -> list[_Pass]:
     passes = []
     for (parts, said), numbers in groups.items():
         most = stage.rows_at_once(said, by_head=any(_names_heads(trials[number]) for number in numbers))
-        passes += [_Pass(parts, tuple(numbers[at : at + most])) for at in range(0, len(numbers), most)]
-    return passes
+        for turn, at in enumerate(range(0, len(numbers), most)):
+            passes.append((turn, _Pass(parts, tuple(numbers[at : at + most]))))
+    return [one for _, one in sorted(passes, key=lambda turned: turned[0])]
+
+
+def _run_passes(stage: Stage, probe: Probe, passes: Sequence[_Pass]) -> Generator[None, None, dict[int, Outcome]]:
+    """Pauses after each pass, and returns what came out by the trials' numbers."""
+    outcomes: dict[int, Outcome] = {}
+    for one in passes:
+        outcomes |= _run_pass(stage, probe, one)
+        yield
+    return outcomes
 
 
 def _run_pass(stage: Stage, probe: Probe, one: _Pass) -> dict[int, Outcome]:
     trials = [probe.trials[number] for number in one.numbers]
-    pictures = [stage.see(one.parts)] * len(trials)
+    pictures = stage.see_each(
+        one.parts, [trial.change if isinstance(trial.change, Erase) else None for trial in trials]
+    )
     blocks = [trial.change if isinstance(trial.change, Block) else None for trial in trials]
     said = [trial.said for trial in trials]
     with stage.wearing(one.parts):

@@ -7,39 +7,24 @@ batch of the same shape. Knows no study and no page.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 
-from inference.evidence.trials import Block, Switch, Watch
+from inference.evidence.trials import Block, Erase, Switch, Watch
 from inference.model.adapters import AdapterBank, Chosen
 from inference.model.answer import Task
-from inference.model.decode import prompt_positions, see_pictures
+from inference.model.decode import prompt_positions
 from inference.model.parts import Parts
 from inference.model.plan import passes_that_fit
 from inference.model.probe.blocks import Attention, attending
+from inference.model.probe.sight import Pictures, Sight
 from inference.trace.request import Variant
 from inference.trace.session import ImageSpan
 
 Logits = Float[torch.Tensor, "rows said vocabulary"]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the vision tower makes of one picture: its features, and what DeepStack adds to each of its layers.
-
-    Each tensor is (cells, width).
-    """
-
-    features: torch.Tensor
-    deep: tuple[torch.Tensor, ...]
-
-
-Pictures = tuple[Seen, ...]
-"""All pictures of a question, as one row of a batch is given them; () for a question without."""
 
 
 class Stage:
@@ -67,7 +52,7 @@ class Stage:
         self._chosen = chosen
         self._most_rows = most_rows
         self._attention: Attention | None = None
-        self._seen: dict[Parts, Pictures] = {}
+        self._sight = Sight(task, self.wearing, most=most_rows)
         ids = torch.tensor([self.prompt], device=self.device)
         self._positions, self._shift = prompt_positions(task.loaded, ids, task.pixels)
 
@@ -91,14 +76,11 @@ class Stage:
 
         To be called outside of `wearing`.
         """
-        key = parts.seeing
-        if key not in self._seen:
-            if self.task.pixels is None:
-                self._seen[key] = ()
-            else:
-                with self.wearing(key):
-                    self._seen[key] = _apart(see_pictures(self.task.loaded, self.task.pixels))
-        return self._seen[key]
+        return self._sight.see(parts.seeing)
+
+    def see_each(self, parts: Parts, erases: Sequence[Erase | None]) -> list[Pictures]:
+        """The same for each row of a batch, with the box of its own painted over."""
+        return self._sight.see_each(parts.seeing, erases)
 
     def rows_at_once(self, said: int, *, by_head: bool = False) -> int:
         """How many rows with so many words one pass may have; `by_head`: with blocks that name heads."""
@@ -143,12 +125,6 @@ class Stage:
         """Positions in time, height and width, (3, 1, length)."""
         later = torch.arange(len(self.prompt), length, device=self.device) + self._shift
         return torch.cat([self._positions, later.expand(3, 1, -1)], dim=-1)
-
-
-def _apart(seen: Any) -> Pictures:
-    """What the model's own object tells of all pictures, picture by picture."""
-    layers = zip(*seen.deepstack_features, strict=True) if seen.deepstack_features else [()] * len(seen.pooler_output)
-    return tuple(Seen(of_one, tuple(deep)) for of_one, deep in zip(seen.pooler_output, layers, strict=True))
 
 
 def _joined(rows: Sequence[Pictures]) -> SimpleNamespace:
