@@ -46,13 +46,13 @@ class Kind:
     """One kind of inquiry.
 
     ask: the progress, and at last a frozen plain result; its options come from strangers and are checked there. `show`:
-    what the browser is sent of a result, ready for JSON. `count`: how many runs these options take, to be told before
-    they are made; None where that is not told.
+    what the browser is sent of a result, ready for JSON. `plan`: what to tell before it is asked, `runs` above
+    all, how many these options take; None where nothing is.
     """
 
     ask: Callable[[Bench, Session, Options], Steps]
     show: Callable[[Session, Any], dict[str, Any]]
-    count: Callable[[Session, Options], int] | None = None
+    plan: Callable[[Session, Options], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ def check_options(sent: Any) -> Options:
 
 
 def evidence_routes(results: Results) -> list[Route]:
-    """The routes under /session/ID that show a result, and tell how many runs one would take."""
-    answers = {"evidence/{key}": _shown, "runs/{kind}": _counted}
+    """The routes under /session/ID that show a result, and tell what one would take."""
+    answers = {"evidence/{key}": _shown, "plan/{kind}": _planned}
     return [Route(f"/session/{{id}}/{path}", answering(results, answer)) for path, answer in answers.items()]
 
 
@@ -155,7 +155,7 @@ def _shown(results: Results, request: Request) -> Response:
     return json_answer(results.kind(kept.kind).show(session, kept.result))
 
 
-def _counted(results: Results, request: Request) -> Response:
+def _planned(results: Results, request: Request) -> Response:
     _, session = session_of(results.shelf, request)
     kind = results.kind(request.path_params["kind"])
     try:
@@ -163,7 +163,7 @@ def _counted(results: Results, request: Request) -> Response:
     except ValueError as error:
         raise SettingsError("options as JSON", "something else", "use the buttons on the page") from error
     try:
-        runs = kind.count(session, check_options(options)) if kind.count else None
+        plan = kind.plan(session, check_options(options)) if kind.plan else {}
     except VisualizerError as error:  # no fault: a person who has not drawn a box yet is told to
-        return json_answer({"runs": None, "problem": str(error)})
-    return json_answer({"runs": runs, "problem": ""})
+        return json_answer({"problem": str(error)})
+    return json_answer({"problem": ""} | plan)

@@ -4,10 +4,12 @@ Options: `choice`, what is looked at; the rest is told at each kind. All of it i
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
 from inference.errors import SettingsError
+from inference.evidence.calibration import find_calibration, load_calibrations
+from inference.evidence.dependence import Dependence, Way, sizes_offered
 from inference.evidence.heads import Heads, changed_heads
 from inference.evidence.inquiry import Inquiry, inquire
 from inference.evidence.knockout import MOST_DRAWS, KnockOut, Target
@@ -15,6 +17,7 @@ from inference.evidence.pictured import DependsOnPicture
 from inference.evidence.trials import Watchers
 from inference.trace.session import Session
 from viz.choices import run_of
+from viz.dependence_view import dependence_view
 from viz.knockout_view import knockout_view, pictured_view
 from viz.page.evidence import Bench, Kind, Options, Steps
 from viz.page.options import box_in, choice_in, heads_in, shown_in, whole_in, wholes_in, word_in, words_in
@@ -24,15 +27,18 @@ from viz.view import Choice
 Make = Callable[[Session, Choice, Options], Inquiry[Any]]
 WHO: tuple[Watchers, ...] = get_args(Watchers)
 TARGETS: tuple[Target, ...] = get_args(Target)
+WAYS: tuple[Way, ...] = get_args(Way)
 HEADS = ("all", "chosen", "changed")
 MOST_CHANGED = 100
+MOST_CELLS = 1_000
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found, and what was looked at when it was asked."""
+    """What was found, what was asked, and what was looked at meanwhile."""
 
     choice: Choice
+    asked: Any
     result: Any
 
 
@@ -102,8 +108,57 @@ def _heads(session: Session, choice: Choice, options: Options) -> tuple[Heads | 
     return tuple((layer, choice.head) for layer in through), None
 
 
-def _kind(make: Make, show: Callable[[Session, Found], Any]) -> Kind:
-    """A kind that asks about the variants shown, and counts the runs that this takes."""
+def dependence_of(session: Session, choice: Choice, options: Options) -> Dependence:
+    """`size`, `way` and `who` as in `Dependence`; `words`: all that were said, or the chosen one."""
+    size = options.get("size")
+    which = word_in(options, "words", "all", ("all", "chosen"))
+    return Dependence(
+        image=choice.image,
+        size=None if size is None else whole_in(options, "size", 1, least=1, most=MOST_CELLS),
+        way=word_in(options, "way", "block", WAYS),
+        who=word_in(options, "who", "all", WHO),
+        word=None if which == "all" else _said_word(session, choice),
+    )
+
+
+def _said_word(session: Session, choice: Choice) -> int:
+    """The place of the chosen token among all that was said, thinking included.
+
+    Raises:
+        SettingsError: it is no token of the answer, or stands at another place in each variant.
+    """
+    runs = shown_in(session, choice).runs
+    thought = {sum(token.part == "thinking" for token in run.trace.tokens) for run in runs}
+    if len(thought) > 1:
+        raise SettingsError(
+            "variants that thought equally long", "others", "sweep for all words, or show one variant alone"
+        )
+    return thought.pop() + answer_token(session, choice) - _first_answer(session)
+
+
+def _calibrated(bench: Bench, session: Session, asked: Dependence) -> Dependence:
+    """With the spot that was chosen for this model and wording, if one was."""
+    folder = bench.engine.base_folder()
+    found = load_calibrations(folder) if folder else ()
+    return replace(asked, calibration=find_calibration(found, session))
+
+
+def _dependence_plan(session: Session, choice: Choice, asked: Dependence) -> dict[str, Any]:
+    spans = session.runs[0].trace.images
+    return {"sizes": list(sizes_offered(spans[choice.image])) if choice.image < len(spans) else []}
+
+
+def _kind(
+    make: Make,
+    show: Callable[[Session, Found], Any],
+    *,
+    ready: Callable[[Bench, Session, Any], Any] = lambda bench, session, asked: asked,
+    plan: Callable[[Session, Choice, Any], dict[str, Any]] = lambda session, choice, asked: {},
+) -> Kind:
+    """A kind that asks about the variants shown, and counts the runs that this takes.
+
+    `ready` may add to what is asked, `plan` to what is told before.
+    """
 
     def made(session: Session, options: Options) -> tuple[Choice, Session, Inquiry[Any]]:
         choice = choice_in(options, session)
@@ -111,17 +166,24 @@ def _kind(make: Make, show: Callable[[Session, Found], Any]) -> Kind:
 
     def ask(bench: Bench, session: Session, options: Options) -> Steps:
         choice, shown, inquiry = made(session, options)
-        result = yield from inquire(bench.engine, shown, inquiry)
-        return Found(choice, result)
+        asked = ready(bench, session, inquiry)
+        result = yield from inquire(bench.engine, shown, asked)
+        return Found(choice, asked, result)
 
-    def count(session: Session, options: Options) -> int:
-        _, shown, inquiry = made(session, options)
-        return len(inquiry.probe(shown).trials)
+    def planned(session: Session, options: Options) -> dict[str, Any]:
+        choice, shown, inquiry = made(session, options)
+        return {"runs": len(inquiry.probe(shown).trials)} | plan(session, choice, inquiry)
 
-    return Kind(ask, lambda session, found: asdict(show(session, found)), count)
+    return Kind(ask, lambda session, found: asdict(show(session, found)), planned)
 
 
 KNOCKOUT = _kind(knockout_of, lambda session, found: knockout_view(session, found.choice, found.result))
 PICTURED = _kind(
     pictured_of, lambda session, found: pictured_view(session, answer_token(session, found.choice), found.result)
+)
+DEPENDENCE = _kind(
+    dependence_of,
+    lambda session, found: dependence_view(session, found.choice, found.asked, found.result),
+    ready=_calibrated,
+    plan=_dependence_plan,
 )

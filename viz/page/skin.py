@@ -27,6 +27,7 @@ STAGE_SCRIPTS = (
     "numbers.js",
     "evidence.js",
     "matter.js",
+    "dependence.js",
     "acts.js",
 )
 STYLES = ("page.css", "stage.css", "evidence.css", "matter.css")

@@ -9,11 +9,13 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from inference.errors import VisualizerError
+from inference.evidence.dependence import Dependence
 from inference.store import SessionStore
 from tests.fakes import CELL, HEADS, LAYERS, make_session
 from viz.page.evidence import Results, evidence_routes
 from viz.page.kinds import KINDS
-from viz.page.matter import knockout_of, pictured_of
+from viz.page.matter import dependence_of, knockout_of, pictured_of
+from viz.page.options import shown_in
 from viz.page.shelf import Shelf
 from viz.view import Choice
 
@@ -80,12 +82,28 @@ def test_forged_options_are_one_sentence(sent: dict[str, Any], message: str) -> 
         knockout_of(make_session(), Choice(), sent)
 
 
+def test_a_sweep_is_for_all_words_unless_the_chosen_one_is_asked_for() -> None:
+    session = make_session()
+    asked = dependence_of(session, Choice(), {})
+    assert (asked.size, asked.way, asked.who, asked.word) == (None, "block", "all", None)
+    asked = dependence_of(session, Choice(5, 5), {"words": "chosen", "way": "blur", "size": 2.0})
+    assert (asked.size, asked.way, asked.word) == (2, "blur", 1)
+    with pytest.raises(VisualizerError, match="a token of the answer"):
+        dependence_of(session, Choice(1, 1), {"words": "chosen"})
+
+
+@pytest.mark.parametrize("sent", [{"size": 0}, {"size": "3"}, {"way": "burn"}, {"who": None}, {"words": ["all"]}])
+def test_a_forged_sweep_is_one_sentence(sent: dict[str, Any]) -> None:
+    with pytest.raises(VisualizerError, match="Expected "):
+        dependence_of(make_session(), Choice(), sent)
+
+
 def test_runs_are_counted_before_they_are_made_and_what_lacks_is_told(tmp_path: Path) -> None:
     shelf = Shelf(SessionStore(tmp_path, hours=1, gigabytes=1), make_session())
     with TestClient(Starlette(routes=evidence_routes(Results(shelf, KINDS)))) as http:
 
         def counted(kind: str, options: Any) -> Any:
-            address = f"/session/{shelf.welcome_id()}/runs/{kind}"
+            address = f"/session/{shelf.welcome_id()}/plan/{kind}"
             return http.get(address, params={"options": json.dumps(options)}).json()
 
         choice = {"token": 4, "hidden": ["shortcut"]}
@@ -93,5 +111,8 @@ def test_runs_are_counted_before_they_are_made_and_what_lacks_is_told(tmp_path: 
         assert counted("pictured", {"choice": choice})["runs"] == 4
         assert "a box on the picture, got none" in counted("knockout", {"choice": choice})["problem"]
         assert "fields of token" in counted("knockout", {"choice": {"x": 1}})["problem"]
-        assert "an inquiry of knockout" in counted("sky", {})["error"]
+        swept = counted("dependence", {"choice": choice, "size": 2})
+        shown = shown_in(make_session(), Choice(hidden=("shortcut",)))
+        assert swept == {"problem": "", "runs": Dependence(size=2).runs(shown), "sizes": [3, 1, 2]}
+        assert "an inquiry of" in counted("sky", {})["error"]
         assert "options as an object" in counted("knockout", [1])["problem"]

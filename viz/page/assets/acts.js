@@ -18,6 +18,7 @@ const ACTS = {
   same: () => trigger("same", { session: stage.look.session }),
   pictured: () => askPictured(),
   knockout: () => inquire("knockout", knockoutOptions(stage.look)),
+  dependence: () => inquire("dependence", dependenceOptions(stage.look)),
   stop: () => document.querySelector("#lav-cancel").click(),
   unbox: () => chooseBox(null),
 };

@@ -9,6 +9,7 @@ fillsRoom("look", showPictured);
 function showMatter(look) {
   showPictured(look);
   showKnockOut(look);
+  showDependence(look);
 }
 
 // Whether a token was predicted, so that it can depend on something.
@@ -74,7 +75,7 @@ function showKnockOut(look) {
   placeMark(part("matter-blocked"), view ? view.inset : []);
   fillBox(box || []);
   fillChanged(look);
-  tellRuns("knockout", knockoutOptions(look));
+  tellPlan("knockout", knockoutOptions(look));
   show(part("knockout"), Boolean(view));
   if (view) fillKnockOut(view);
 }
@@ -99,16 +100,18 @@ function setOption(value, there) {
   option.disabled = !there;
 }
 
-// Says how many runs it would take, or why it cannot be asked; what comes too late is dropped.
-async function tellRuns(kind, options) {
+// Says how many runs it would take, or why it cannot be asked; null for what was told before or comes too late.
+async function tellPlan(kind, options) {
   const query = new URLSearchParams({ options: JSON.stringify(options) });
-  const place = address(stage.look.session, `runs/${kind}?${query}`);
-  if (matter.asked[kind] === place) return;
+  const place = address(stage.look.session, `plan/${kind}?${query}`);
+  if (matter.asked[kind] === place) return null;
   matter.asked[kind] = place;
-  const told = await fetchQuietly(place);
-  if (matter.asked[kind] !== place) return;
-  setText(part(`${kind}-runs`), told.problem || `${told.runs} runs.`);
-  setOff(root.querySelector(`[data-act="${kind}"]`), Boolean(told.problem));
+  const plan = await fetchQuietly(place);
+  if (matter.asked[kind] !== place) return null;
+  const problem = plan.problem || plan.error || "";
+  setText(part(`${kind}-runs`), problem || `${plan.runs} runs.`);
+  setOff(root.querySelector(`[data-act="${kind}"]`), Boolean(problem));
+  return plan;
 }
 
 // An answer whose problem is told beside the button that it belongs to.
