@@ -3,6 +3,8 @@
 `report_view` is what both the page and the HTML file draw. Knows no HTML, no Gradio, no model.
 """
 
+from collections.abc import Sequence
+
 from inference.study.report import Part, Report, Summary
 from viz import overlay
 from viz.report_heads import heads_views
@@ -16,18 +18,19 @@ from viz.words import percent
 
 def report_view(report: Report) -> ReportView:
     """All that is shown of a report."""
-    colours = overlay.variant_colours(list(report.variants))
-    adapters = [variant for variant in report.variants[1:]]
+    by_name = overlay.variant_colours(report.variants)
+    colours = [by_name[variant] for variant in report.variants]
+    adapters = list(report.variants[1:])
     return ReportView(
         title=f"What {_listed(adapters)} changed" if adapters else "Where the base looks",
         created=report.created,
         model=report.model.name,
         variants=report.variants,
-        colours=tuple(colours.values()),
+        colours=tuple(colours),
         short=tuple(_short(report, summary) for summary in report.data.summaries),
         asked=_asked(report),
-        data=_part(report.data, colours),
-        general=_part(report.general, colours) if report.general else None,
+        data=_part(report.data, report.variants, colours),
+        general=_part(report.general, report.variants, colours) if report.general else None,
         no_general=""
         if report.general
         else "No second set of general questions was given, so what was forgotten beside the task was not measured.",
@@ -37,9 +40,9 @@ def report_view(report: Report) -> ReportView:
     )
 
 
-def _part(part: Part, colours: dict[str, str]) -> PartView:
+def _part(part: Part, variants: Sequence[str], colours: Sequence[str]) -> PartView:
     heads, heads_scale = heads_views(part, colours)
-    pictures, map_scale, difference_scale = picture_views(part, list(colours))
+    pictures, map_scale, difference_scale = picture_views(part, variants, colours)
     return PartView(
         name=part.name,
         count=_count(part),
@@ -103,7 +106,7 @@ def _asked(report: Report) -> tuple[tuple[str, str], ...]:
         file = f", file {adapter.sha256[:12]}" if adapter.sha256 else ""
         towers = " and ".join(adapter.towers) or "no"
         rows.append((f"Adapter {adapter.name}", f"rank {adapter.rank}, alpha {adapter.alpha:g}, {towers} tower{file}"))
-    rows += report.settings
+    rows += [(name[:1].upper() + name[1:], value) for name, value in report.settings]
     rows += [
         ("Intervals", f"95 %, from {report.resamples:,} resamples of the pictures, seed {report.seed}"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in model.versions) or "not told"),

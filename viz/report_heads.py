@@ -6,25 +6,23 @@ import numpy as np
 from matplotlib.colors import Normalize
 
 from inference.study.report import FEWEST, HeadChange, HeadTest, Part
+from inference.study.summary import SURE
 from viz import overlay
 from viz.report_numbers import figure_cell, in_unit, probability, track_of, track_told
 from viz.report_view import HeadRow, HeadsView
 from viz.view import Scale
 
-SURE = 0.05
-"""A head is called changed when its corrected p is at most this."""
-
 MOST_HEADS = 12
 
 
-def heads_views(part: Part, colours: dict[str, str]) -> tuple[tuple[HeadsView, ...], Scale]:
+def heads_views(part: Part, colours: Sequence[str]) -> tuple[tuple[HeadsView, ...], Scale]:
     """A chart and a list for every variant but the base, and the one scale that all the charts share."""
     tests = [one.heads for one in part.summaries if one.heads is not None]
     scale = overlay.difference_scale([np.asarray(test.change) for test in tests])
     track = track_of([one.change for test in tests for one in test.top[:MOST_HEADS]])
     views = tuple(
-        _view(summary.variant, colours[summary.variant], summary.heads, part.pictures, scale, track)
-        for summary in part.summaries
+        _view(summary.variant, colour, summary.heads, part.pictures, scale, track)
+        for summary, colour in zip(part.summaries, colours, strict=False)
         if summary.drift is not None
     )
     return views, difference_bar(scale, "points of all attention")

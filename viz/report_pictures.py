@@ -22,25 +22,27 @@ Grid = Float[np.ndarray, "rows cols"]
 Scales = tuple[Normalize, Normalize]
 
 
-def picture_views(part: Part, variants: Sequence[str]) -> tuple[tuple[PictureView, ...], Scale, Scale]:
+def picture_views(
+    part: Part, variants: Sequence[str], colours: Sequence[str]
+) -> tuple[tuple[PictureView, ...], Scale, Scale]:
     """The pictures, and the two scales, of maps and of differences, that all of them share."""
-    grids = {item.number: [np.asarray(look.grid) for look in item.looks] for item in part.items}
-    of_maps = overlay.colour_scale([grid for each in grids.values() for grid in each])
-    of_changes = overlay.difference_scale([grid - each[0] for each in grids.values() for grid in each[1:]])
-    colours = overlay.variant_colours(list(variants))
     ranked = sorted(part.items, key=lambda item: (-_most(item, "variation"), item.number))
+    grids = [[np.asarray(look.grid) for look in item.looks] for item in ranked]
+    of_maps = overlay.colour_scale([grid for each in grids for grid in each])
+    of_changes = overlay.difference_scale([grid - each[0] for each in grids for grid in each[1:]])
+    names = list(zip(variants, colours, strict=True))
     views = tuple(
-        _picture(order, item, grids[item.number], (of_maps, of_changes), colours) for order, item in enumerate(ranked)
+        _picture(order, item, grids[order], (of_maps, of_changes), names) for order, item in enumerate(ranked)
     )
     high = float(f"{100 * (of_maps.vmax or 0.0):.3g}")
     bar = Scale(0.0, high, "% of all attention", overlay.data_address(overlay.bar_png(COLORMAP)))
     return views, bar, difference_bar(of_changes, "points of all attention")
 
 
-def _picture(order: int, item: Item, grids: list[Grid], scales: Scales, colours: dict[str, str]) -> PictureView:
-    looks = tuple(
-        _look(item, place, variant, colour, grids, scales) for place, (variant, colour) in enumerate(colours.items())
-    )
+def _picture(
+    order: int, item: Item, grids: list[Grid], scales: Scales, names: Sequence[tuple[str, str]]
+) -> PictureView:
+    looks = tuple(_look(item, place, variant, colour, grids, scales) for place, (variant, colour) in enumerate(names))
     left, top, right, bottom = item.box or (0.0, 0.0, 0.0, 0.0)
     return PictureView(
         order=order,

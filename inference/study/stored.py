@@ -16,6 +16,7 @@ from inference.trace.files import PARTIAL
 FORMAT = "lora-attention-report"
 VERSION = 1
 MOST_BYTES = 512 * 2**20
+_ROUNDING = 1e-3
 
 _A_REPORT = "a report.json written by this program"
 _REMEDY = "choose another file, or make the report again"
@@ -106,11 +107,20 @@ def _check_item(item: Item, variants: int) -> None:
     shapes = {_shape(look.grid) for look in item.looks}
     if len(shapes) != 1 or None in shapes:
         raise CodecError(f"line {item.number} has maps of other sizes")
+    if not all(_within(look.grid, 0, 1) for look in item.looks):
+        raise CodecError(f"the maps of line {item.number} are no shares")
 
 
 def _check_test(test: HeadTest, size: tuple[int, int]) -> None:
     if {_shape(test.change), _shape(test.p), _shape(test.corrected)} != {size}:
         raise CodecError("a test is not of the model's layers and heads")
+    if not (_within(test.change, -1, 1) and _within(test.p, 0, 1) and _within(test.corrected, 0, 1)):
+        raise CodecError("a test has numbers that are no changes of shares, or no probabilities")
+
+
+def _within(grid: tuple[tuple[float, ...], ...], low: float, high: float) -> bool:
+    """Whether no number of the grid lies outside by more than rounding."""
+    return all(low - _ROUNDING <= min(row) and max(row) <= high + _ROUNDING for row in grid)
 
 
 def _shape(grid: tuple[tuple[float, ...], ...]) -> tuple[int, int] | None:

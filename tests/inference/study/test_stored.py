@@ -59,8 +59,26 @@ def _count_wrongly(report: dict[str, Any]) -> None:
     report["general"]["lines"] = 1
 
 
+def _look_more_than_all(report: dict[str, Any]) -> None:
+    report["data"]["items"][1]["looks"][0]["grid"][1][2] = 1.5
+
+
+def _change_by_more_than_all(report: dict[str, Any]) -> None:
+    report["data"]["summaries"][1]["heads"]["change"][4][2] = -1e308
+
+
 @pytest.mark.parametrize(
-    "damage", [_drop_a_look, _cut_a_row, _cut_a_test, _name_another, _break_base64, _count_wrongly]
+    "damage",
+    [
+        _drop_a_look,
+        _cut_a_row,
+        _cut_a_test,
+        _name_another,
+        _break_base64,
+        _count_wrongly,
+        _look_more_than_all,
+        _change_by_more_than_all,
+    ],
 )
 def test_a_damaged_report_is_refused(damage: Any, tmp_path: Path) -> None:
     document = _plain(tmp_path)
