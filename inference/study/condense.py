@@ -85,7 +85,7 @@ def is_right(answer: str, expected: tuple[str, ...]) -> bool | None:
 
 def _plain(text: str) -> str:
     words = re.sub(r"[^\w\s.%+-]|\.(?!\d)", " ", text.casefold()).split()
-    return " ".join(word for word in words if word not in ("a", "an", "the")) or text.strip()
+    return " ".join(word for word in words if word not in ("a", "an", "the")) or text.strip().casefold()
 
 
 def _look(asked: Asked, place: int) -> Look:
@@ -98,7 +98,7 @@ def _look(asked: Asked, place: int) -> Look:
         logprob=_logprob(run, tokens),
         expected_logprob=run.expected_logprob,
         share=float(grid.sum()),
-        grid=_small(grid),
+        grid=small_map(grid),
         box=_in_box(asked, run),
         need=_need(asked, place),
         change=_change(asked, place) if place else None,
@@ -166,7 +166,7 @@ def _peak(grids: Float[np.ndarray, "maps rows cols"]) -> Int[np.ndarray, "maps"]
     return np.where(flat.sum(-1) > 0, flat.argmax(-1), -1).astype(np.int32)
 
 
-def _small(grid: Float[np.ndarray, "rows cols"]) -> tuple[tuple[float, ...], ...]:
+def small_map(grid: Float[np.ndarray, "rows cols"]) -> tuple[tuple[float, ...], ...]:
     """The map with at most `MOST_CELLS` a side, cells' shares added up, to four digits."""
     down, across = (_gather(count) for count in grid.shape)
     return tuple(tuple(float(f"{value:.4g}") for value in row) for row in down @ grid.astype(np.float64) @ across.T)
