@@ -14,42 +14,48 @@ from matplotlib.colors import Normalize
 
 from inference.trace import compare, maps
 from inference.trace.compare import RankedHead
-from inference.trace.session import PARTS, Session, Trace
+from inference.trace.session import Session
 from viz import overlay, words
+from viz.change_aids import Aids
 from viz.change_box import box_view
-from viz.change_view import Chance, Change, Column, Overlaid, Pair, Parting, Place, Ranked
-from viz.changed import (
-    FORMULAS,
-    MOST_RANKED,
-    Changed,
-    cell_maps,
-    changed,
-    head_values,
-    parting_at,
-    parting_told,
+from viz.change_shown import (
+    ShownHeads,
+    ShownMaps,
+    chart_colours,
+    formula_told,
+    heads_scale,
+    is_relative,
+    map_scales,
+    shown_heads,
+    shown_maps,
 )
+from viz.change_told import cell_told, floor_view, on_picture, ranked_told, sink_view
+from viz.change_view import Chance, Change, Column, Overlaid, Pair, Parting, Place
+from viz.changed import FORMULAS, MOST_RANKED, Changed, changed, parting_at, parting_told
 from viz.seen import span_of, words_told
 from viz.slots import slots_of, tokens_at
-from viz.sums import parts_at
 from viz.view import Choice, Scale, Sprite
 
 Heads = Float[np.ndarray, "layers heads"]
 Grid = Float[np.ndarray, "rows cols"]
 
 
-def change(session_id: str, session: Session, choice: Choice, pair: Pair) -> Change:
+def change(session_id: str, session: Session, choice: Choice, pair: Pair, aids: Aids | None = None) -> Change:
     """What the room shows for a choice and a pair that were checked; `session_id` is handed on as it is."""
+    aids = aids or Aids()
     labels = [run.variant.label for run in session.runs]
     colours = overlay.variant_colours(labels)
     others = [label for label in labels if label != pair.a and (label == pair.b or label not in choice.hidden)]
     columns = {label: changed(session, choice, pair.a, label) for label in others}
-    values = {label: head_values(found, pair.measure, choice.image) for label, found in columns.items()}
+    heads = {label: shown_heads(session, one, choice, pair, aids) for label, one in columns.items()}
     found = columns.get(pair.b) or changed(session, choice, pair.a, pair.b)
-    scale = heads_scale(list(values.values()), pair)
-    ranked = [] if found.missing else compare.rank_heads(values[pair.b], MOST_RANKED)
-    differences = [_difference(found, choice, one) for one in ranked]
-    cells = {label: cell_maps(one, choice) for label, one in columns.items() if not one.blind}
-    map_scale, difference_scale = _cell_scales(cells)
+    of_pair = heads.get(pair.b) or shown_heads(session, found, choice, pair, aids)
+    scale = heads_scale([one.drawn for one in heads.values()], pair)
+    ranked = [] if found.missing else compare.rank_heads(of_pair.values, MOST_RANKED)
+    differences = [_difference(found, choice, one, pair, aids) for one in ranked]
+    cells = {label: shown for label, one in columns.items() if (shown := shown_maps(one, choice, pair, aids))}
+    relative = is_relative(pair, aids)
+    scales = map_scales(list(cells.values()), signed=relative)
     ranked_scale = overlay.difference_scale(differences)
     span = span_of(session, choice)
     return Change(
@@ -62,100 +68,80 @@ def change(session_id: str, session: Session, choice: Choice, pair: Pair) -> Cha
         missing=found.missing,
         chances=_chances(session, choice, [label for label in labels if label in (pair.a, *others)], colours),
         measure_name=FORMULAS[pair.measure][0],
-        formula=FORMULAS[pair.measure][1],
-        columns=[_column(columns[label], values[label], scale, choice, pair, colours[label]) for label in others],
+        formula=formula_told(pair, aids),
+        columns=[_column(label, heads[label], scale, choice, pair, colours[label]) for label in others],
         chart_scale=_shown(scale, pair, choice),
-        cell=_cell(found, cells.get(pair.b), (map_scale, difference_scale), choice, colours),
+        cell=_cell(found, cells.get(pair.b), scales, choice, colours, relative=relative),
         rows=span.rows if span else 0,
         cols=span.cols if span else 0,
-        map_scale=_percent_scale(map_scale, words.unit(choice), choice.colormap),
-        difference_scale=_percent_scale(difference_scale, _points(choice), overlay.DIVERGING),
-        cell_told=found.missing or found.blind or _cell_told(found, choice, cells[pair.b]),
-        ranked=[Ranked(one.layer, one.head, told_value(one.value, pair)) for one in ranked],
+        map_scale=_map_scale(scales[0], words.unit(choice), choice.colormap, relative=relative),
+        difference_scale=_map_scale(scales[1], _points(choice), overlay.DIVERGING, relative=relative),
+        cell_told=found.missing or found.blind or cell_told(found, choice),
+        ranked=[ranked_told(one, of_pair, pair) for one in ranked],
         ranked_maps=_ranked_maps(differences, ranked, ranked_scale),
-        ranked_scale=_percent_scale(ranked_scale, _points(choice), overlay.DIVERGING),
-        agreement=_agreement(values),
+        ranked_scale=_map_scale(ranked_scale, _points(choice), overlay.DIVERGING, relative=relative),
+        agreement=_agreement({label: one.values for label, one in heads.items()}),
         box=box_view(session, choice, pair.box, colours) if pair.box else None,
+        floor=floor_view(of_pair, aids, pair),
+        sinks=sink_view(found, choice, cells.get(pair.b), pair, aids),
     )
 
 
-def heads_scale(values: Sequence[Heads], pair: Pair) -> Normalize:
-    """The one scale of all columns: round zero for what is signed, else from 0 to the largest."""
-    return overlay.difference_scale(values) if pair.measure == "share" else overlay.colour_scale(values)
-
-
-def told_value(value: float, pair: Pair) -> str:
-    """A change of a head in words: signed percentage points, or a number from 0 to 1."""
-    return f"{100 * value:+.2g} points" if pair.measure == "share" else f"{value:.2f}"
-
-
-def _column(found: Changed, values: Heads, scale: Normalize, choice: Choice, pair: Pair, colour: str) -> Column:
-    colormap = overlay.DIVERGING if pair.measure == "share" else choice.colormap
-    png = "" if found.missing else overlay.data_address(overlay.sprite_png(values[None], scale, colormap))
-    layers, heads = values.shape
+def _column(label: str, shown: ShownHeads, scale: Normalize, choice: Choice, pair: Pair, colour: str) -> Column:
+    colormap = chart_colours(pair, choice)
+    png = "" if shown.missing else overlay.data_address(_chart_png(shown, scale, colormap, pair))
+    layers, heads = shown.values.shape
     chart = Sprite(png, layers, heads, ["layers downwards, heads to the right"], [])
-    return Column(found.b.variant.label, colour, chart, found.missing)
+    return Column(label, colour, chart, shown.missing)
 
 
-def _cell_scales(cells: Mapping[str, tuple[Grid, Grid]]) -> tuple[Normalize, Normalize]:
-    """Of the maps, and of their differences, over all variants compared, so that the choice of B changes no colour."""
-    grids = [grid for pair in cells.values() for grid in pair]
-    return overlay.colour_scale(grids), overlay.difference_scale([b - a for a, b in cells.values()])
+def _chart_png(shown: ShownHeads, scale: Normalize, colormap: str, pair: Pair) -> bytes:
+    if pair.unit == "floor":
+        return overlay.greyed_png(shown.drawn, scale, colormap, shown.under)
+    return overlay.sprite_png(shown.drawn[None], scale, colormap)
 
 
 def _cell(
     found: Changed,
-    grids: tuple[Grid, Grid] | None,
+    maps_shown: ShownMaps | None,
     scales: tuple[Normalize, Normalize],
     choice: Choice,
     colours: Mapping[str, str],
+    *,
+    relative: bool,
 ) -> list[Overlaid]:
-    if grids is None:
+    if maps_shown is None:
         return []
     labels = [run.variant.label for run in (found.a, found.b)]
     shown = []
-    for run, label, grid in zip((found.a, found.b), labels, grids, strict=True):
-        share = words.percent(_on_picture(run.trace, found.tokens, choice))
+    for run, label, grid in zip((found.a, found.b), labels, (maps_shown.a, maps_shown.b), strict=True):
+        share = words.percent(on_picture(run.trace, found.tokens, choice))
         told = f"{share} of its attention on the picture, {words.percent(float(grid.max()))} in the brightest cell"
         png = overlay.map_png(grid, scales[0], choice.colormap)
+        if relative:
+            told, png = _range_told(grid), overlay.difference_png(grid, scales[0])
         shown.append(Overlaid(label, colours[label], overlay.data_address(png), told))
-    difference = grids[1] - grids[0]
+    difference = maps_shown.difference
     told = f"from {100 * float(difference.min()):+.2g} to {100 * float(difference.max()):+.2g} points in a cell"
     png = overlay.difference_png(difference, scales[1])
     title = f"{labels[1]} less {labels[0]}"
+    told = _range_told(difference) if relative else told
     return [*shown, Overlaid(title, colours[labels[1]], overlay.data_address(png), told)]
 
 
-def _cell_told(found: Changed, choice: Choice, grids: tuple[Grid, Grid]) -> str:
-    """The change at the chosen layer and head by each measure."""
-    within_a, within_b = (
-        grid.ravel() / total if (total := float(grid.sum())) > 0 else np.full(grid.size, np.nan) for grid in grids
-    )
-    before, after = (_on_picture(run.trace, found.tokens, choice) for run in (found.a, found.b))
-    share = after - before
-    apart = float(compare.total_variation(within_a, within_b))
-    if np.isnan(apart):
-        return f"Share on the picture {100 * share:+.2g} points; one of the two does not look at it at all."
-    distance = float(compare.shannon_distance(within_a, within_b))
-    return (
-        f"Share on the picture {100 * share:+.2g} points, total variation {apart:.2f}, "
-        f"Jensen-Shannon distance {distance:.2f}."
-    )
+def _range_told(grid: Grid) -> str:
+    return f"from {float(grid.min()):+.2g} to {float(grid.max()):+.2g} in a cell, as log2"
 
 
-def _on_picture(trace: Trace, tokens: slice, choice: Choice) -> float:
-    """The share of all the attention at the chosen layer and head that goes to the chosen picture."""
-    return float(parts_at(trace, choice.layer, choice.head)[tokens, len(PARTS) + choice.image].mean())
-
-
-def _difference(found: Changed, choice: Choice, one: RankedHead) -> Grid:
+def _difference(found: Changed, choice: Choice, one: RankedHead, pair: Pair, aids: Aids) -> Grid:
     """What b has more than a in one head's map; NaN if its rows were not kept."""
     at = replace(choice, layer=one.layer, head=one.head)
     if not maps.is_kept(found.a.trace, one.layer, one.head):
         span = found.a.trace.images[choice.image]
         return np.full((span.rows, span.cols), np.nan, np.float32)
-    map_a, map_b = cell_maps(found, at)
-    return np.asarray(map_b - map_a)
+    shown = shown_maps(replace(found, blind=""), at, pair, aids)
+    assert shown is not None
+    return shown.difference
 
 
 def _ranked_maps(differences: Sequence[Grid], ranked: Sequence[RankedHead], scale: Normalize) -> Sprite:
@@ -214,10 +200,22 @@ def _agreement(values: Mapping[str, Heads]) -> list[str]:
 
 
 def _shown(scale: Normalize, pair: Pair, choice: Choice) -> Scale:
-    """The charts' scale: percentage points for shares, plain numbers for distances."""
+    """The charts' scale: percentage points for shares, plain numbers for distances, or multiples of the floor."""
+    bar = _bar(chart_colours(pair, choice))
+    if pair.unit == "floor":
+        most = _rounded(10.0 ** (scale.vmax or 0.0))
+        low = -most if pair.measure == "share" else 1.0
+        return Scale(low, most, "times the noise floor (even steps are even factors; grey: under it)", bar)
     if pair.measure == "share":
         return _percent_scale(scale, "points of all the token's attention", overlay.DIVERGING)
-    return Scale(0.0, _rounded(scale.vmax), f"({FORMULAS[pair.measure][0]})", _bar(choice.colormap))
+    return Scale(0.0, _rounded(scale.vmax), f"({FORMULAS[pair.measure][0]})", bar)
+
+
+def _map_scale(scale: Normalize, unit: str, colormap: str, *, relative: bool) -> Scale:
+    if relative:
+        ends = (_rounded(scale.vmin), _rounded(scale.vmax))
+        return Scale(*ends, "log2 against the neutral question", _bar(overlay.DIVERGING))
+    return _percent_scale(scale, unit, colormap)
 
 
 def _percent_scale(scale: Normalize, unit: str, colormap: str) -> Scale:

@@ -4,10 +4,15 @@ As in `viz.view` every field goes to the browser as JSON: text, numbers, lists; 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from inference.trace.compare import Measure
 from inference.trace.metrics import Box
 from viz.view import Scale, Sprite
+
+Unit = Literal["shares", "floor"]
+"""What charts of change are in: the measure itself, or multiples of the noise floor."""
+Noise = Literal["alike", "shift", "jpeg", "question", "shuffle"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,13 @@ class Pair:
     measure: Measure = "share"
     box: Box | None = None
     """A box on the chosen picture: left, top, right, bottom in pixels of the picture as it arrived."""
+    unit: Unit = "shares"
+    noise: Noise = "alike"
+    """Which noise the floor is taken from: the largest of what ought to be alike, or one kind."""
+    hide: bool = False
+    """Sinks are left out of maps and figures; without a neutral question there are none."""
+    relative: bool = False
+    """Maps against those of the neutral question, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,40 @@ class Ranked:
     layer: int
     head: int
     value: str
+    times: str
+    """How it lies to the noise floor; empty without one."""
+    under: bool
+
+
+@dataclass(frozen=True)
+class NoiseRow:
+    """One kind of noise for A and B: what it is, its median and largest over the heads, and how many rise above it."""
+
+    kind: Noise
+    told: str
+    median: str
+    largest: str
+    above: str
+
+
+@dataclass(frozen=True)
+class FloorView:
+    """The noise floor of this comparison; `missing` says why these tokens have none."""
+
+    rows: list[NoiseRow]
+    missing: str
+
+
+@dataclass(frozen=True)
+class SinkView:
+    """Sinks of the maps shown: their cells as left, top, right, bottom in fractions of the picture, and sentences."""
+
+    question: str
+    cells: list[list[float]]
+    told: str
+    rule: str
+    relative: str
+    """How relative maps are reckoned."""
 
 
 @dataclass(frozen=True)
@@ -141,3 +187,7 @@ class Change:
     agreement: list[str]
     """A sentence for each two columns: how alike the order of their heads is."""
     box: BoxView | None
+    floor: FloorView | None
+    """None while no noise floor was measured."""
+    sinks: SinkView | None
+    """None while no neutral question was asked."""

@@ -3,21 +3,21 @@
 Slices of numpy arrays and words; knows no colours, no picture's pixels and no page.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from inference.errors import SettingsError
 from inference.trace import compare, maps
-from inference.trace.compare import Measure, Moved
+from inference.trace.compare import Cells, Measure, Moved
 from inference.trace.metrics import Box, check_box
 from inference.trace.request import BASE_LABEL
 from inference.trace.session import Run, Session
 from viz import words
-from viz.change_view import Pair
+from viz.change_view import Noise, Pair, Unit
 from viz.recent import RECENT
 from viz.seen import kept_heads
 from viz.slots import slots_of, tokens_at
@@ -67,10 +67,17 @@ def check_pair(session: Session, raw: object, image: int = 0) -> Pair:
     labels = [run.variant.label for run in session.runs]
     a = _label(labels, raw.get("a") or (BASE_LABEL if BASE_LABEL in labels else labels[0]))
     b = _label(labels, raw.get("b") or next((label for label in labels if label != a), a))
-    measure = raw.get("measure", "share")
-    if measure not in get_args(Measure):
-        raise SettingsError(f"a measure of {', '.join(get_args(Measure))}", repr(measure)[:40], "choose one of them")
-    return Pair(a, b, measure, _box(session, raw.get("box"), image))
+    measure = _word("measure", raw.get("measure", "share"), get_args(Measure))
+    return Pair(
+        a,
+        b,
+        measure,
+        _box(session, raw.get("box"), image),
+        unit=_word("unit", raw.get("unit", "shares"), get_args(Unit)),
+        noise=_word("kind of noise", raw.get("noise", "alike"), get_args(Noise)),
+        hide=_switch("hide", raw.get("hide", False)),
+        relative=_switch("relative", raw.get("relative", False)),
+    )
 
 
 def changed(session: Session, choice: Choice, a: str, b: str) -> Changed:
@@ -82,15 +89,21 @@ def changed(session: Session, choice: Choice, a: str, b: str) -> Changed:
     return Changed(run_a, run_b, places[0], missing, missing or blind)
 
 
-def head_values(found: Changed, measure: Measure, image: int) -> Float[np.ndarray, "layers heads"]:
-    """The change of every head, NaN where it has no value; all NaN where the two cannot be compared."""
+def head_values(
+    found: Changed, measure: Measure, image: int, *, without: Cells | None = None, key: Hashable = None
+) -> Float[np.ndarray, "layers heads"]:
+    """The change of every head, NaN where it has no value; all NaN where the two cannot be compared.
+
+    without: cells that count as dark in both; `key` stands for them, so that they are told from others.
+    """
     if found.missing:
         return np.full(found.a.trace.sums.shape[1:3], np.nan, np.float32)
     trace_a, trace_b, tokens = found.a.trace, found.b.trace, found.tokens
-    key = (measure, tokens.start, tokens.stop, image)
-    return RECENT.get(
-        (trace_a, trace_b), key, lambda: compare.head_change(trace_a, trace_b, measure, tokens=tokens, image=image)
-    )
+
+    def make() -> np.ndarray:
+        return compare.head_change(trace_a, trace_b, measure, tokens=tokens, image=image, without=without)
+
+    return RECENT.get((trace_a, trace_b), (measure, tokens.start, tokens.stop, image, key), make)
 
 
 def cell_maps(found: Changed, choice: Choice) -> tuple[Float[np.ndarray, "rows cols"], Float[np.ndarray, "rows cols"]]:
@@ -109,22 +122,26 @@ def cell_maps(found: Changed, choice: Choice) -> tuple[Float[np.ndarray, "rows c
     return map_a, map_b
 
 
-def how_far(found: Changed, choice: Choice) -> Moved:
-    """How far the map of `b` lies from that of `a`.
+def how_far(found: Changed, choice: Choice, *, without: Bool[np.ndarray, "rows cols"] | None = None) -> Moved:
+    """How far the map of `b` lies from that of `a`; the cells `without` count as dark in both.
 
     Raises:
         SettingsError: there is no map, or one without attention.
     """
     if found.blind:
         raise SettingsError("a choice that has a map", found.blind.removesuffix("."), "choose another token or head")
-    return compare.moved(*cell_maps(found, choice))
+    map_a, map_b = cell_maps(found, choice)
+    if without is not None:
+        map_a, map_b = (np.where(without, 0, grid) for grid in (map_a, map_b))
+    return compare.moved(map_a, map_b)
 
 
-def moved_told(moved: Moved) -> str:
+def moved_told(moved: Moved, *, without_sinks: bool = False) -> str:
     """How far a map moved, in a sentence."""
     least = "" if moved.exact else "at least "
     bound = "" if moved.exact else f" (a lower bound: the map has more than {compare.EXACT_CELLS} cells)"
-    return f"The map moved by {least}{moved.cells:.2f} cells on average{bound}."
+    left_out = ", sinks left out" if without_sinks else ""
+    return f"The map moved by {least}{moved.cells:.2f} cells on average{bound}{left_out}."
 
 
 def parting_at(session: Session, a: Run, b: Run) -> int | None:
@@ -174,6 +191,18 @@ def _missing(session: Session, choice: Choice, a: Run, b: Run, places: Sequence[
 def _not_kept(session: Session, choice: Choice) -> str:
     kept = kept_heads(session) or "none"
     return f"No map: head {choice.head} of layer {choice.layer} was not kept (kept: {kept}); the chart has its share."
+
+
+def _word(what: str, value: object, allowed: Sequence[str]) -> Any:
+    if value not in allowed:
+        raise SettingsError(f"a {what} of {', '.join(allowed)}", repr(value)[:40], "choose one of them")
+    return value
+
+
+def _switch(what: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise SettingsError(f"true or false for {what}", repr(value)[:40], "send one of the two")
+    return value
 
 
 def _label(labels: Sequence[str], value: object) -> str:

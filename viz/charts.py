@@ -35,7 +35,7 @@ def layer_head_figure(session: Session, choice: Choice) -> Figure:
         title = wrapped(label, width_in=width_in, size=10.5, lines=1)[0]
         write(figure, left_in, _BOTTOM_IN + height_in + 0.1, title, size=10.5, color=colours[label], weight="bold")
         if one.chart.size:
-            draw_layer_head(axes, one.chart, scale, choice)
+            draw_layer_head(axes, one.chart, scale, choice, choice.colormap)
         else:
             axes.set_axis_off()
             for line, text in enumerate(wrapped(why_missing(session, one, choice), width_in=width_in, size=8, lines=6)):
@@ -46,10 +46,12 @@ def layer_head_figure(session: Session, choice: Choice) -> Figure:
     return figure
 
 
-def draw_layer_head(axes: Axes, table: Float[ndarray, "layers heads"], scale: Normalize, choice: Choice) -> None:
+def draw_layer_head(
+    axes: Axes, table: Float[ndarray, "layers heads"], scale: Normalize, choice: Choice, colormap: str
+) -> None:
     """Layers downwards, heads to the right, counted from zero; the chosen cell, row or column is framed."""
     layers, heads = table.shape
-    axes.imshow(table, norm=scale, cmap=choice.colormap, aspect="auto", interpolation="nearest")
+    axes.imshow(table, norm=scale, cmap=colormap, aspect="auto", interpolation="nearest")
     axes.set_xlabel("head", color=FAINT, fontsize=9)
     axes.set_ylabel("layer", color=FAINT, fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))

@@ -109,7 +109,7 @@ def comparison_figure(
 
 def caption_text(session: Session, seen: Sequence[Seen], choice: Choice) -> str:
     """Model, adapters, token, layer and head, scale, and what attention can tell."""
-    variants = "; ".join(_described(session, one.run.variant) for one in seen if not one.run.variant.is_base)
+    variants = "; ".join(described(session, one.run.variant) for one in seen if not one.run.variant.is_base)
     adapters = f" Adapters: {variants}." if variants else ""
     parts = dict.fromkeys(token.part for one in seen for token in one.chosen)
     tokens = f"{chosen_name(seen)} ({', '.join(parts)})"
@@ -143,7 +143,7 @@ def reduced(picture: Image.Image) -> Image.Image:
     return smaller
 
 
-def _described(session: Session, variant: Variant) -> str:
+def described(session: Session, variant: Variant) -> str:
     """Each adapter of a variant with its scale and the start of its weights' hash, where the session knows it."""
     hashes = {facts.name: facts.sha256[:8] for facts in session.adapters if facts.sha256}
     return " + ".join(

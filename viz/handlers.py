@@ -14,6 +14,9 @@ from inference.errors import SettingsError
 from inference.trace import maps
 from inference.trace.session import Session
 from viz import overlay, svg, words
+from viz.change_aids import Aids
+from viz.change_figure import change_figure
+from viz.change_view import Pair
 from viz.charts import layer_head_figure
 from viz.choices import check_choice, first_choice, run_of
 from viz.drawing import FileKind, saved
@@ -22,7 +25,16 @@ from viz.look import look
 from viz.seen import Seen, alt_text, no_map, peak_of, see, shares_of, summary, why_missing
 from viz.view import Choice
 
-__all__ = ["chart_file", "check_choice", "figure_file", "first_choice", "look", "map_file", "map_numbers"]
+__all__ = [
+    "change_file",
+    "chart_file",
+    "check_choice",
+    "figure_file",
+    "first_choice",
+    "look",
+    "map_file",
+    "map_numbers",
+]
 
 _KINDS: dict[str, FileKind] = {"png": "png", "svg": "svg", "pdf": "pdf"}
 
@@ -58,6 +70,26 @@ def figure_file(
     _check_opacity(opacity)
     drawn_as = _check_kind(kind, tuple(_KINDS))
     return saved(comparison_figure(session, choice, opacity=opacity, smooth=smooth), drawn_as)
+
+
+def change_file(
+    session: Session,
+    choice: Choice,
+    pair: Pair,
+    aids: Aids,
+    kind: str,
+    *,
+    opacity: float = overlay.OPACITY,
+    smooth: bool = False,
+) -> bytes:
+    """What one variant has more than another as one figure with caption: png, svg or pdf.
+
+    Raises:
+        SettingsError: another kind, two variants that cannot be compared at the choice, or an opacity that is none.
+    """
+    _check_opacity(opacity)
+    drawn_as = _check_kind(kind, tuple(_KINDS))
+    return saved(change_figure(session, choice, pair, aids, opacity=opacity, smooth=smooth), drawn_as)
 
 
 def chart_file(session: Session, choice: Choice, kind: str) -> bytes:

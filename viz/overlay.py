@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from matplotlib.colors import Normalize
 from PIL import Image
 
@@ -32,6 +32,9 @@ DIVERGING = "RdBu_r"
 BASE_COLOUR = "#6f7480"
 ADAPTER_COLOURS = ("#d55e00", "#0072b2", "#00a077", "#cc4fd8", "#a3804f")
 """Told apart by people with any of the common kinds of colour blindness, 3:1 on white and on a dark page."""
+
+GREY = (160, 163, 168)
+"""Of cells that say nothing; in no colour map."""
 
 BAR_STEPS = 256
 
@@ -103,14 +106,19 @@ def map_png(grid: Float[np.ndarray, "rows cols"], scale: Normalize, colormap: st
     return _encode(Image.fromarray(veil(grid, scale, colormap)))
 
 
-def difference_png(grid: Float[np.ndarray, "rows cols"], scale: Normalize) -> bytes:
-    """A difference as it lies over the picture, as a PNG of one pixel a cell: the further from zero, the more opaque.
+def difference_veil(grid: Float[np.ndarray, "rows cols"], scale: Normalize) -> UInt8[np.ndarray, "rows cols 4"]:
+    """RGBA of a difference as it lies over the picture: the further from zero, the more opaque.
 
     Alpha is 255 * sqrt(|value| / the scale's end), so where nothing changed the picture is seen as it is.
     """
     colours = coloured(grid, scale, DIVERGING)
     colours[..., 3] = np.rint(255 * np.sqrt(np.clip(np.abs(grid) / (scale.vmax or 1.0), 0, 1)))
-    return _encode(Image.fromarray(colours))
+    return colours
+
+
+def difference_png(grid: Float[np.ndarray, "rows cols"], scale: Normalize) -> bytes:
+    """The `difference_veil` as a PNG of one pixel a cell."""
+    return _encode(Image.fromarray(difference_veil(grid, scale)))
 
 
 def sprite_png(maps: Float[np.ndarray, "maps rows cols"], scale: Normalize, colormap: str) -> bytes:
@@ -128,6 +136,16 @@ def sprite_png(maps: Float[np.ndarray, "maps rows cols"], scale: Normalize, colo
     if holes:
         image.info["transparency"] = 0
     return _encode(image)
+
+
+def greyed_png(
+    grid: Float[np.ndarray, "rows cols"], scale: Normalize, colormap: str, grey: Bool[np.ndarray, "rows cols"]
+) -> bytes:
+    """An opaque PNG of one pixel a cell in which some cells are grey, whatever their value; NaN is transparent."""
+    colours = coloured(np.nan_to_num(grid), scale, colormap)
+    colours[grey] = (*GREY, 255)
+    colours[np.isnan(grid)] = 0
+    return _encode(Image.fromarray(colours))
 
 
 @lru_cache(maxsize=len(COLORMAPS) + 1)
@@ -150,13 +168,20 @@ def composite(
     opacity: float = OPACITY,
     smooth: bool = False,
 ) -> Image.Image:
-    """The picture in its original size with the map over it, mixed as the browser mixes them.
+    """The picture in its original size with the map over it: its veil `laid_over`."""
+    return laid_over(picture, veil(grid, scale, colormap), opacity=opacity, smooth=smooth)
 
-    Each axis is stretched by itself. `opacity` 0 to 1 scales the veil's own; `smooth` goes linearly from cell centre
+
+def laid_over(
+    picture: Image.Image, colours: UInt8[np.ndarray, "rows cols 4"], *, opacity: float = OPACITY, smooth: bool = False
+) -> Image.Image:
+    """The picture with these cells over it, mixed as the browser mixes them.
+
+    Each axis is stretched by itself. `opacity` 0 to 1 scales the cells' own; `smooth` goes linearly from cell centre
     to cell centre between the colours, as a browser enlarges, instead of showing cells.
     """
     how = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
-    over = Image.fromarray(veil(grid, scale, colormap)).resize(picture.size, how)
+    over = Image.fromarray(colours).resize(picture.size, how)
     alpha = over.getchannel("A").point([round(opacity * step) for step in range(256)])
     return Image.composite(over.convert("RGB"), picture.convert("RGB"), alpha)
 

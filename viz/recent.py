@@ -1,6 +1,6 @@
 """Figures of all heads that were worked out a moment ago, so that a click on one of them reads no row again.
 
-A few kilobytes each, for as long as the traces live that they were made from.
+They are kept for as long as the traces live that they were made from.
 """
 
 import threading
@@ -9,11 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 import numpy as np
-from jaxtyping import Float
 
 from inference.trace.session import Trace
-
-HeadValues = Float[np.ndarray, "layers heads"]
 
 
 class Recent:
@@ -21,12 +18,12 @@ class Recent:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._made: OrderedDict[tuple[tuple[int, ...], Hashable], HeadValues] = OrderedDict()
+        self._made: OrderedDict[tuple[tuple[int, ...], Hashable], np.ndarray] = OrderedDict()
         self._watched: set[int] = set()
         # Taken again where an array goes, and `_forget` is called, in the middle of `get`.
         self._lock = threading.RLock()
 
-    def get(self, traces: tuple[Trace, ...], key: Hashable, make: Callable[[], HeadValues]) -> HeadValues:
+    def get(self, traces: tuple[Trace, ...], key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
         """What `make` makes of the traces, or made of them before under this key; not to be written to."""
         whole = (tuple(id(trace.sums) for trace in traces), key)
         with self._lock:
@@ -58,4 +55,7 @@ class Recent:
                 del self._made[whole]
 
 
-RECENT = Recent(most=64)
+RECENT = Recent(most=256)
+"""Layers x heads, a few kilobytes each; a noise floor takes a dozen for every column."""
+RECENT_CELLS = Recent(most=12)
+"""Layers x heads x cells, up to some megabytes each."""

@@ -4,6 +4,7 @@ The page offers these questions, the training asks them, and a question of none 
 word that the miniature knows only coloured shapes.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -147,6 +148,16 @@ def kind_of(question: str) -> Kind | None:
         if any(asked == _plain(wording.format(word)) for wording in kind.wordings for word in kind.words):
             return kind
     return None
+
+
+def other_wording(question: str) -> str:
+    """The same question in the next wording that the miniature was taught; empty if it was taught none of these."""
+    asked, kind = _plain(question), kind_of(question)
+    if kind is None:
+        return ""
+    pairs = itertools.product(range(len(kind.wordings)), kind.words)
+    number, word = next(pair for pair in pairs if asked == _plain(kind.wordings[pair[0]].format(pair[1])))
+    return kind.wordings[(number + 1) % len(kind.wordings)].format(word)
 
 
 def is_taught(question: str) -> bool:

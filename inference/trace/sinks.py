@@ -23,7 +23,8 @@ EPSILON = 0.1
 
 RULE = (
     f"A sink is a cell that holds more than {TIMES:g} times the median cell, and at least {100 * LEAST:g} % of what "
-    "goes to the picture, both now and for the neutral question."
+    "goes to the picture, both now and for the neutral question. What an adapter has learnt to look at always is one "
+    "too."
 )
 RELATIVE = (
     "Relative map: log2 of (the cell's share of what goes to the picture + e) over (the same for the neutral question "

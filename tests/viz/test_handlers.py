@@ -32,6 +32,7 @@ def page_map(choice: Choice, panel: int) -> np.ndarray:
 
 def test_the_offered_names_are_these() -> None:
     assert handlers.__all__ == [
+        "change_file",
         "chart_file",
         "check_choice",
         "figure_file",

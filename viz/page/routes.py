@@ -17,6 +17,8 @@ from inference.errors import SettingsError
 from inference.trace.session import Session
 from viz import handlers
 from viz.change import change
+from viz.change_aids import Aids, check_aids
+from viz.change_shown import hidden_cells
 from viz.change_view import Pair
 from viz.changed import changed, check_pair, how_far, moved_told
 from viz.overlay import OPACITY
@@ -24,6 +26,7 @@ from viz.page.answers import answering, choice_of, download, json_answer, sessio
 from viz.page.shelf import Shelf
 from viz.view import Choice
 
+MOST_RERUNS = 40
 SHOWN_PX = 1600
 """Longest side of a picture on the page; maps are laid over it by shares, so its size changes nothing."""
 
@@ -33,6 +36,7 @@ def session_routes(shelf: Shelf) -> list[Route]:
     answers = {
         "look": _look,
         "change": _change,
+        "change.{kind}": _change_figure,
         "moved": _moved,
         "picture/{number:int}": _picture,
         "map.{kind}": _map,
@@ -55,7 +59,16 @@ def _look(shelf: Shelf, request: Request) -> Response:
 def _change(shelf: Shelf, request: Request) -> Response:
     session_id, session = session_of(shelf, request)
     choice = choice_of(session, request)
-    return json_answer(asdict(change(session_id, session, choice, _pair(session, choice, request))))
+    pair, aids = _pair(session, choice, request), _aids(shelf, session, request)
+    return json_answer(asdict(change(session_id, session, choice, pair, aids)))
+
+
+def _change_figure(shelf: Shelf, request: Request) -> Response:
+    _, session = session_of(shelf, request)
+    choice, kind = choice_of(session, request), request.path_params["kind"]
+    pair, aids = _pair(session, choice, request), _aids(shelf, session, request)
+    data = handlers.change_file(session, choice, pair, aids, kind, opacity=_opacity(request), smooth=_smooth(request))
+    return download(data, f"change-{pair.a}-{pair.b}.{kind}", kind)
 
 
 def _moved(shelf: Shelf, request: Request) -> Response:
@@ -63,7 +76,10 @@ def _moved(shelf: Shelf, request: Request) -> Response:
     _, session = session_of(shelf, request)
     choice = choice_of(session, request)
     pair = _pair(session, choice, request)
-    return json_answer({"told": moved_told(how_far(changed(session, choice, pair.a, pair.b), choice))})
+    found = changed(session, choice, pair.a, pair.b)
+    without = hidden_cells(found, choice, pair, _aids(shelf, session, request))
+    moved = how_far(found, choice, without=without)
+    return json_answer({"told": moved_told(moved, without_sinks=without is not None)})
 
 
 def _pair(session: Session, choice: Choice, request: Request) -> Pair:
@@ -73,6 +89,15 @@ def _pair(session: Session, choice: Choice, request: Request) -> Pair:
     except ValueError as error:
         raise SettingsError("a pair as JSON", text[:40], "choose on the page") from error
     return check_pair(session, raw, choice.image)
+
+
+def _aids(shelf: Shelf, session: Session, request: Request) -> Aids:
+    """The sessions that the address names as `floor`, divided by commas, and as `neutral`."""
+    ids = [name for name in request.query_params.get("floor", "").split(",") if name]
+    if len(ids) > MOST_RERUNS:
+        raise SettingsError(f"at most {MOST_RERUNS} sessions of a noise floor", str(len(ids)), "measure it once more")
+    neutral = request.query_params.get("neutral", "")
+    return check_aids(session, tuple(shelf.get(name) for name in ids), shelf.get(neutral) if neutral else None)
 
 
 def _picture(shelf: Shelf, request: Request) -> Response:

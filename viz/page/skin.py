@@ -22,6 +22,7 @@ STAGE_SCRIPTS = (
     "stage.js",
     "box.js",
     "compare.js",
+    "aids.js",
     "inquiries.js",
     "grids.js",
     "numbers.js",
@@ -30,7 +31,7 @@ STAGE_SCRIPTS = (
     "dependence.js",
     "acts.js",
 )
-STYLES = ("page.css", "stage.css", "evidence.css", "matter.css")
+STYLES = ("page.css", "stage.css", "evidence.css", "matter.css", "aids.css")
 
 _HEAD = """<meta name="color-scheme" content="light dark">
 <meta name="description" content="See where a Qwen3-VL model and its LoRA adapters look, for every token.">"""

@@ -19,6 +19,8 @@ const ACTS = {
   pictured: () => askPictured(),
   knockout: () => inquire("knockout", knockoutOptions(stage.look)),
   dependence: () => inquire("dependence", dependenceOptions(stage.look)),
+  neutral: () => askAid("neutral"),
+  floor: () => askAid("floor"),
   stop: () => document.querySelector("#lav-cancel").click(),
   unbox: () => chooseBox(null),
 };

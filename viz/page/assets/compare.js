@@ -4,12 +4,13 @@ const compare = { pair: {}, found: null, turn: 0, asked: {} };
 
 fillsRoom("compare", showCompare, askChange);
 
-function changeQuery(choice) {
-  return new URLSearchParams({ choice: JSON.stringify(choice), pair: JSON.stringify({ ...compare.pair, box: boxed.box }) });
+function changeQuery(choice, session) {
+  const pair = JSON.stringify({ ...compare.pair, box: boxed.box });
+  return new URLSearchParams({ choice: JSON.stringify(choice), pair, ...aidsOf(session) });
 }
 
 function askChange(session, choice) {
-  const place = address(session, `change?${changeQuery(choice)}`);
+  const place = address(session, `change?${changeQuery(choice, session)}`);
   if (compare.asked.place !== place) compare.asked = { place, answer: fetchJson(place) };
   return compare.asked.answer;
 }
@@ -20,7 +21,11 @@ async function showCompare(look) {
   const answer = askChange(look.session, look.choice);
   compare.asked = {};
   const found = await answer;
-  if (!found || turn !== compare.turn) return;
+  if (turn !== compare.turn) return;
+  if (!found) {
+    if (forgetAids(look.session)) showCompare(look);
+    return;
+  }
   const drawings = {
     cell: await Promise.all(found.cell.map((each) => decoded(each.png))),
     columns: await Promise.all(found.columns.map((column) => decoded(column.chart.png))),
@@ -34,6 +39,7 @@ async function showCompare(look) {
   showOverlaid(found, look, drawings.cell);
   showBox(found, look, drawings.box);
   showChanges(found, look, drawings);
+  showAids(found, look);
   root.dataset.compared = Number(root.dataset.compared || 0) + 1;
   if (found.cell.length) showMoved(look, turn);
 }
@@ -45,7 +51,7 @@ function forgetStrangers(look) {
 }
 
 async function showMoved(look, turn) {
-  const moved = await fetchJson(address(look.session, `moved?${changeQuery(look.choice)}`));
+  const moved = await fetchJson(address(look.session, `moved?${changeQuery(look.choice, look.session)}`));
   if (turn === compare.turn) setText(part("moved"), moved ? moved.told : "");
 }
 
@@ -126,6 +132,7 @@ function buildOverlaid() {
     make("img", { class: "lav-photo" }),
     make("canvas", { class: "lav-map", role: "img" }),
     make("div", { class: "lav-lines", "aria-hidden": "true" }),
+    make("div", { class: "lav-sinks", "aria-hidden": "true" }),
     make("div", { class: "lav-box", "aria-hidden": "true" }),
   );
   picture.addEventListener("click", (event) => setCorner(event));
@@ -165,7 +172,7 @@ function showRanked(found, look, drawing) {
   show(part("ranked-scale"), found.ranked.length > 0);
   const list = part("ranked");
   fit(list, found.ranked.length, () => {
-    const button = make("button", { type: "button" }, make("canvas", { "aria-hidden": "true" }), make("span"), make("b"));
+    const button = make("button", { type: "button" }, make("canvas", { "aria-hidden": "true" }), make("span", {}, make("span"), make("small")), make("b"));
     button.addEventListener("click", () => choose({ layer: Number(button.dataset.layer), head: Number(button.dataset.head) }));
     return make("li", {}, button);
   });
@@ -176,7 +183,9 @@ function showRanked(found, look, drawing) {
     drawTile(canvas, drawing, found.ranked_maps, index);
     Object.assign(button.dataset, { layer: one.layer, head: one.head });
     button.classList.toggle("lav-blank", found.ranked_maps.blank.includes(index));
-    setText(name, `layer ${one.layer}, head ${one.head}`);
+    setText(name.firstChild, `layer ${one.layer}, head ${one.head}`);
+    setText(name.lastChild, one.times);
+    button.classList.toggle("lav-under", one.under);
     setText(value, one.value);
     setAttribute(button, "aria-pressed", look.choice.layer === one.layer && look.choice.head === one.head);
   });
@@ -189,5 +198,5 @@ function choosePair(change) {
 }
 
 root.addEventListener("change", ({ target }) => {
-  if (target.dataset.pair) choosePair({ [target.dataset.pair]: target.value });
+  if (target.dataset.pair) choosePair({ [target.dataset.pair]: target.type === "checkbox" ? target.checked : target.value });
 });

@@ -46,10 +46,15 @@ function tellInquiry(running, wrong = "") {
   showRunning();
 }
 
-// Buttons marked `data-inquire` start inquiries; while one is under way there is no other.
+// Buttons marked `data-inquire` start inquiries; while one is under way there is no other, and what is marked
+// `data-running` tells how far it is.
 function showRunning() {
   const { running } = inquiries;
   for (const button of root.querySelectorAll("[data-inquire]")) button.disabled = Boolean(running) || button.dataset.off === "1";
+  for (const told of root.querySelectorAll("[data-running]")) {
+    show(told, Boolean(running));
+    setText(told.firstElementChild, running ? running.text : "");
+  }
   show(part("inquiry"), Boolean(running));
   if (!running) return;
   setText(part("inquiry-text"), running.text);
