@@ -87,7 +87,7 @@ def knockout_view(session: Session, choice: Choice, found: KnockedOut) -> KnockO
     colours = overlay.variant_colours([run.variant.label for run in session.runs])
 
     def at(number: float) -> float:
-        return (number - low) / (high - low)
+        return min(1.0, max(0.0, (number - low) / (high - low)))
 
     def row(one: Knocked) -> Row:
         chance = one.random
@@ -95,10 +95,10 @@ def knockout_view(session: Session, choice: Choice, found: KnockedOut) -> KnockO
             variant=one.label,
             colour=colours[one.label],
             target=_TARGETS[one.target],
-            drop=f"{one.drop:.2f}",
+            drop=nats(one.drop),
             at=at(one.drop),
             chance=[at(number) for number in (chance.least, chance.median, chance.most)] if chance else [],
-            chance_told=f"{chance.least:.2f} to {chance.most:.2f}" if chance else "",
+            chance_told=f"{nats(chance.least)} to {nats(chance.most)}" if chance else "",
             found=one.finding in ("more than random", "nothing to compare with"),
             sentence=without_label(one.label, one.sentence),
             words=[_told(text, drop, most) for text, drop in zip(one.words, one.drops, strict=True)],
@@ -151,15 +151,21 @@ def inset(session: Session, image: int, box: Sequence[float]) -> list[float]:
     return [left / picture.width, top / picture.height, right / picture.width, bottom / picture.height]
 
 
+def nats(number: float) -> str:
+    """A number with two digits after the point, zero without a sign."""
+    return f"{number:.2f}".replace("-0.00", "0.00")
+
+
 def ran(passes: int, seconds: float) -> str:
     """How much was run, in words."""
     return f"{passes} pass{'es' if passes != 1 else ''} through the model in {seconds:.1f} s."
 
 
 def _ends(numbers: Sequence[float]) -> tuple[float, float]:
-    """The axis: zero and twice the least drop are always on it."""
-    return min(0.0, *numbers), max(2 * LEAST_DROP, *numbers)
+    """The axis: zero and twice the least drop are always on it; what lies below zero by a hair is drawn at zero."""
+    low, high = min(0.0, *numbers), max(2 * LEAST_DROP, *numbers)
+    return low if low < -high / 50 else 0.0, high
 
 
 def _told(text: str, drop: float, most: float) -> Told:
-    return Told(words.visible(text), f"{drop:+.2f}".replace("+", ""), max(0.0, drop / most) if most > 0 else 0.0)
+    return Told(words.visible(text), nats(drop), max(0.0, drop / most) if most > 0 else 0.0)

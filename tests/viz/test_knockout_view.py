@@ -45,6 +45,17 @@ def test_no_dependence_is_no_finding_and_half_a_nat_is_on_the_axis() -> None:
     assert [word.shade for word in view.rows[0].words] == [0.0, 0.0]
 
 
+def test_a_hair_below_zero_is_zero_and_more_than_that_is_not() -> None:
+    session = make_session()
+    found = ask(FakeEngine(), session, KnockOut(RED, draws=0))
+    for drop, low, shown in ((-0.004, 0.0, "0.00"), (-3.0, -3.0, "-3.00")):
+        knocked = (replace(found.knocked[0], drop=drop, drops=(drop, 0.0)), *found.knocked[1:])
+        view = knockout_view(session, Choice(), replace(found, knocked=knocked))
+        assert (view.low, view.rows[0].drop, view.rows[0].words[0].drop) == (low, shown, shown)
+        assert view.rows[0].at == 0.0
+        assert view.zero == pytest.approx(-low / (view.high - low))
+
+
 def test_a_word_is_named_with_its_probabilities() -> None:
     session = make_session()
     found = ask(FakeEngine(), session, DependsOnPicture(0))

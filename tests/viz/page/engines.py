@@ -5,6 +5,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
+from inference.evidence.trials import Findings, Probe
 from inference.protocol import AdapterFacts, Progress
 from inference.trace.files import load_session, write_session
 from inference.trace.request import Limits, Request
@@ -17,8 +18,8 @@ SECRET = "/srv/secret/weights.bin"
 
 
 class ChoosyEngine(FakeEngine):
-    """ "slow" takes its time, "markup" answers in HTML, "crash" breaks with a path in its text, "huge" wants a
-    terabyte; others are as asked.
+    """ "slow" takes its time, "long" over trials alone, "markup" answers in HTML, "crash" breaks with a path in its
+    text, "huge" wants a terabyte; others are as asked.
     """
 
     def adapters(self) -> tuple[AdapterFacts, ...]:
@@ -43,6 +44,16 @@ class ChoosyEngine(FakeEngine):
         except GeneratorExit:
             self.closed.set()
             raise
+
+    def probe(self, probe: Probe) -> Generator[Progress | Findings, None, None]:
+        try:
+            for step in range(400 if "long" in probe.request.question else 0):
+                time.sleep(0.05)
+                yield Progress("trials", done=step + 1, total=400)
+        except GeneratorExit:
+            self.closed.set()
+            raise
+        yield from super().probe(probe)
 
 
 def _answered(session: Session, request: Request) -> Session:
