@@ -36,6 +36,7 @@ from inference.trace.session import Run, Session
 
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 RANK = 16
+TRAINED = 0.01
 
 
 class MiniWays:
@@ -109,19 +110,34 @@ class LayerWays:
         return logits[:, -1]
 
 
-def draw_adapter(model: Any, folder: Path, *, seed: int) -> Path:
-    """The folder, with an adapter on all linear layers of the text side; changes of a trained adapter's size."""
+def draw_adapter(
+    model: Any,
+    folder: Path,
+    *,
+    seed: int,
+    modules: Sequence[str] = MODULES,
+    layers: Sequence[int] | None = None,
+    size: float = TRAINED,
+) -> Path:
+    """The folder, with an adapter on these linear layers of the text side (`layers` None: of every layer).
+
+    size: how large the entries of B are drawn; at `TRAINED`, changes are of a trained adapter's size.
+    """
     folder.mkdir()
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
     for name, module in model.named_modules():
-        if ".language_model." in name and name.endswith(MODULES):
+        if ".language_model." not in name or not name.endswith(tuple(modules)):
+            continue
+        if layers is None or int(name.split(".layers.")[1].split(".")[0]) in layers:
             narrow, wide = (module.get_base_layer() if isinstance(module, LoraLayer) else module).weight.shape
             key = f"base_model.model.{name}"
             tensors[f"{key}.lora_A.weight"] = torch.randn(RANK, wide, generator=generator) * wide**-0.5
-            tensors[f"{key}.lora_B.weight"] = torch.randn(narrow, RANK, generator=generator) * 0.01
+            tensors[f"{key}.lora_B.weight"] = torch.randn(narrow, RANK, generator=generator) * size
     save_file(tensors, folder / WEIGHTS_FILE)
-    config = {"peft_type": "LORA", "r": RANK, "lora_alpha": 2 * RANK, "target_modules": list(MODULES)}
+    config = {"peft_type": "LORA", "r": RANK, "lora_alpha": 2 * RANK, "target_modules": list(modules)}
+    if layers is not None:
+        config["layers_to_transform"] = list(layers)
     (folder / CONFIG_FILE).write_text(json.dumps(config))
     return folder
 

@@ -5,6 +5,7 @@ chosen over many pictures, without labels, and kept as JSON in the model's folde
 """
 
 import json
+import string
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -46,9 +47,7 @@ class Calibration:
         if (self.layers, self.heads) != (session.model.layers, session.model.heads):
             return False
         own, asked = self.wording.split(), session.request.question.split()
-        return len(own) == len(asked) and all(
-            SLOT in one or one == other for one, other in zip(own, asked, strict=True)
-        )
+        return len(own) == len(asked) and all(map(_may_be, own, asked))
 
     def token_of(self, run: Run) -> int | None:
         """The place of its word among the run's kept tokens; None: it was not kept."""
@@ -177,4 +176,13 @@ def _wording(questions: Sequence[str]) -> str:
 
 
 def _common(words: set[str]) -> str:
-    return words.pop() if len(words) == 1 else SLOT
+    """The word that all are, or a slot, with the sign that all end in."""
+    if len(words) == 1:
+        return words.pop()
+    last = {word[-1] for word in words}
+    return SLOT + (last.pop() if len(last) == 1 and not last & set(string.ascii_letters) else "")
+
+
+def _may_be(own: str, word: str) -> bool:
+    before, slot, after = own.partition(SLOT)
+    return own == word or (bool(slot) and word.startswith(before) and word.endswith(after))

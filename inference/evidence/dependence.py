@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from inference.errors import SettingsError
 from inference.evidence.calibration import Calibration
-from inference.evidence.drops import LEAST_DROP, WHO_WORDS, falls, said_texts
+from inference.evidence.drops import LEAST_DROP, WHO_WORDS, falls, said_texts, told
 from inference.evidence.trials import Block, Change, Erase, Findings, Outcome, Probe, Trial, Watchers
 from inference.evidence.windows import Window, slide_over, span_of
 from inference.evidence.words import said_ids
@@ -143,7 +143,7 @@ class Dependence:
         span, most = span_of(run, self.image), int(np.argmax(drops))
         costliest = most if drops[most] >= LEAST_DROP else None
         grid = value_cells(windows, drops, span)
-        pointing, told = self._pointing(run, windows, drops, costliest)
+        pointing, pointed = self._pointing(run, windows, drops, costliest)
         return Swept(
             label=run.variant.label,
             words=said_texts(run),
@@ -152,13 +152,13 @@ class Dependence:
             costliest=costliest,
             sentence=self._sentence(run, drops[most], span),
             pointing=pointing,
-            pointing_sentence=told,
+            pointing_sentence=pointed,
         )
 
     def _sentence(self, run: Run, most: float, span: ImageSpan) -> str:
         size = f"{min(self._size(span), span.rows)} x {min(self._size(span), span.cols)} cells"
         if most >= LEAST_DROP:
-            return f"{run.variant.label}: the costliest window of {size} costs {most:.2f} nats."
+            return f"{run.variant.label}: the costliest window of {size} costs {told(most)} nats."
         others = [str(other) for other in sizes_offered(span) if other != self._size(span)]
         tried = f"; other sizes: {', '.join(others)}" if others else ""
         return f"{run.variant.label}: nothing found at this size: no window of {size} costs {LEAST_DROP} nats{tried}."
@@ -173,10 +173,10 @@ class Dependence:
             return "nothing found", "No window costs enough to be compared with where attention lies."
         there, most = cost_where_it_looks(looked, windows, drops), drops[costliest]
         spot = f"layer {self.calibration.layer}, head {self.calibration.head}"
-        told = f"the box that holds most of the map ({spot}) costs {there:.2f} nats, the costliest {most:.2f}."
+        costs = f"the box that holds most of the map ({spot}) costs {told(there)} nats, the costliest {told(most)}."
         if there < most / 2:
-            return "different places", f"Attention and dependence point at different places: {told}"
-        return "the same place", f"Attention and dependence point at the same place: {told}"
+            return "different places", f"Attention and dependence point at different places: {costs}"
+        return "the same place", f"Attention and dependence point at the same place: {costs}"
 
     def _runs(self, session: Session) -> list[Run]:
         runs = [run for run in session.runs if self.label in (None, run.variant.label)]

@@ -20,3 +20,8 @@ def falls(before: Outcome, after: Outcome) -> tuple[float, ...]:
 def said_texts(run: Run) -> tuple[str, ...]:
     """The words of `words.said_ids` as texts."""
     return tuple(token.text for token in run.trace.tokens if token.part in ("answer", "thinking"))
+
+
+def told(nats: float) -> str:
+    """With two decimals; what rounds to nothing has no sign."""
+    return f"{round(nats, 2) + 0.0:.2f}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inference.errors import SettingsError
-from inference.evidence.drops import LEAST_DROP, WHO_WORDS, falls, said_texts
+from inference.evidence.drops import LEAST_DROP, WHO_WORDS, falls, said_texts, told
 from inference.evidence.heads import Heads, draw_heads, pick_heads
 from inference.evidence.trials import Block, Findings, Outcome, Probe, Trial, Watchers
 from inference.evidence.windows import Window, draw_windows, span_of, touched
@@ -214,12 +214,12 @@ def _finding(drop: float, spread: Spread | None) -> Finding:
 
 
 def _sentence(label: str, target: Target, drop: float, spread: Spread | None, finding: Finding) -> str:
-    what = f"without {_TARGET_WORDS[target]} its words fall by {drop:.2f} nats"
+    what = f"without {_TARGET_WORDS[target]} its words fall by {told(drop)} nats"
     if finding == "no dependence found":
         return f"{label}: no dependence found: {what}, less than {LEAST_DROP}."
     if spread is None:
         return f"{label}: {what}."
-    beside = f"{len(spread.drops)} random {spread.kind}: {spread.least:.2f} to {spread.most:.2f}"
+    beside = f"{len(spread.drops)} random {spread.kind}: {told(spread.least)} to {told(spread.most)}"
     if finding == "not more than random":
         return f"{label}: not more than random {spread.kind}: {what} ({beside})."
     return f"{label}: {what}, more than any of {beside}."

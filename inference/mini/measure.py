@@ -133,7 +133,7 @@ def erasing_share(
     """
     rng = np.random.default_rng(seed)
     given = reader.answers([scene.image for scene in scenes], texts)
-    boxes = [[*(_tight_box(scene, thing) for thing in scene.things), *_empty_boxes(scene, rng)] for scene in scenes]
+    boxes = [[*(tight_box(scene, thing) for thing in scene.things), *_empty_boxes(scene, rng)] for scene in scenes]
     owner = [index for index, own in enumerate(boxes) for _ in own]
     images = [scenes[index].painted_over(box) for index, box in zip(owner, chain.from_iterable(boxes), strict=True)]
     left = reader.log_probs(images, [texts[i] for i in owner], [given[i] for i in owner])
@@ -142,7 +142,8 @@ def erasing_share(
     return float(np.mean(np.array(lowest) == np.array(wanted)))
 
 
-def _tight_box(scene: Scene, thing: Thing) -> Box:
+def tight_box(scene: Scene, thing: Thing) -> Box:
+    """The box of the thing's pixels and one more on each side: left, top, right, bottom, the last two not included."""
     rows, cols = np.nonzero(scene.mask(thing))
     return (
         max(0, int(cols.min()) - 1),

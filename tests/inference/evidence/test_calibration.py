@@ -18,7 +18,7 @@ from inference.evidence.calibration import (
 from inference.trace.session import Session
 from tests.fakes import COLS, HEADS, LAYERS, ROWS, make_session
 
-SPOT = Calibration("color", "What is {}", 3, 1, 4, 3.5, 30, LAYERS, HEADS)
+SPOT = Calibration("color", "What is {}?", 3, 1, 4, 3.5, 30, LAYERS, HEADS)
 
 
 def looking(session: Session, number: int) -> Session:
@@ -46,7 +46,7 @@ def test_the_head_that_moves_with_the_picture_is_chosen(sessions: list[Session])
     assert found.token_of(sessions[0].runs[0]) == 1
     assert tokens[4].row_at - tokens[1].row_at == found.back
     assert 0 < found.sharpness <= np.log2(LEAST_PICTURES)
-    assert (found.wording, found.pictures, found.layers, found.heads) == ("What is {}", 30, LAYERS, HEADS)
+    assert (found.wording, found.pictures, found.layers, found.heads) == ("What is {}?", 30, LAYERS, HEADS)
 
 
 def test_its_map_is_that_of_the_run(sessions: list[Session]) -> None:
@@ -80,8 +80,14 @@ def test_too_few_pictures_several_wordings_or_no_rows_are_refused(sessions: list
 
 def test_only_the_same_wording_and_model_are_calibrated(sessions: list[Session]) -> None:
     session = sessions[0]
-    assert find_calibration([replace(SPOT, wording="Where is {}"), SPOT], session) is SPOT
-    for other in ({"wording": "What is"}, {"wording": "What is {} {}"}, {"layers": 9}, {"heads": 1}):
+    assert find_calibration([replace(SPOT, wording="Where is {}?"), SPOT], session) is SPOT
+    for other in (
+        {"wording": "What is"},
+        {"wording": "What is {} {}"},
+        {"wording": "What is {}!"},
+        {"layers": 9},
+        {"heads": 1},
+    ):
         assert find_calibration([replace(SPOT, **other)], session) is None
 
 
