@@ -195,7 +195,7 @@ def test_describe_names_what_an_adapter_touches() -> None:
     ]
 
 
-@pytest.mark.parametrize("command", ["serve", "run", "adapters"])
+@pytest.mark.parametrize("command", ["serve", "run", "compare", "adapters"])
 def test_help_shows_an_example(command: str) -> None:
     done = RUNNER.invoke(cli.app, [command, "--help"])
     assert done.exit_code == 0
