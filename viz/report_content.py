@@ -9,11 +9,10 @@ from inference.study.report import Part, Report, Summary
 from viz import overlay
 from viz.report_heads import heads_views
 from viz.report_help import HELP
-from viz.report_numbers import in_unit, interval
+from viz.report_numbers import interval, share
 from viz.report_pictures import picture_views
 from viz.report_summary import not_measured, summary_rows
 from viz.report_view import PartView, ReportView
-from viz.words import percent
 
 
 def report_view(report: Report) -> ReportView:
@@ -74,16 +73,16 @@ def _short(report: Report, summary: Summary) -> str:
     """One variant's outcome in a sentence."""
     told = []
     if summary.accuracy is not None:
-        told.append(f"right on {percent(summary.accuracy.mean)} of {summary.accuracy.n} lines{_range(summary)}")
+        told.append(f"right on {share(summary.accuracy.mean)} of {summary.accuracy.n} lines{_range(summary)}")
     if summary.drift is not None:
-        told.append(f"answers otherwise than the base on {percent(summary.drift.answers.mean)}")
-    told.append(f"{in_unit(summary.share.mean, 'share')} of its attention on the picture")
+        told.append(f"answers otherwise than the base on {share(summary.drift.answers.mean)}")
+    told.append(f"{share(summary.share.mean)} of its attention on the picture")
     if summary.hits is not None:
         told.append(
-            f"its map's peak in the box on {percent(summary.hits.rate.mean)} (chance {percent(summary.hits.chance)})"
+            f"its map's peak in the box on {share(summary.hits.rate.mean)} (chance {share(summary.hits.chance)})"
         )
     if summary.depends is not None:
-        told.append(f"needs the box on {percent(summary.depends.mean)}")
+        told.append(f"needs the box on {share(summary.depends.mean)}")
     if summary.heads is not None:
         size = report.model.layers * report.model.heads
         told.append(f"{summary.heads.significant} of {size} heads changed by more than chance")

@@ -32,6 +32,11 @@ def in_unit(value: float, unit: Unit) -> str:
     return f"{number}{_WORDS[unit]}"
 
 
+def share(value: float) -> str:
+    """A share as percent, unbroken."""
+    return in_unit(value, "share")
+
+
 def interval(estimate: Estimate, unit: Unit) -> str:
     """Both ends of the interval, the unit once; empty without one."""
     if estimate.low is None or estimate.high is None:

@@ -10,10 +10,9 @@ from matplotlib.colors import Normalize
 from inference.study.report import Change, Item, Look, Need, Part
 from viz import overlay
 from viz.report_heads import difference_bar
-from viz.report_numbers import in_unit, short, signed
+from viz.report_numbers import in_unit, share, short, signed
 from viz.report_view import LookView, PictureView
 from viz.view import Scale
-from viz.words import percent
 
 COLORMAP = "viridis"
 _JPEG = b"\xff\xd8\xff"
@@ -73,7 +72,7 @@ def _look(item: Item, place: int, variant: str, colour: str, grids: list[Grid], 
         mark={True: "right", False: "wrong", None: ""}[look.right],
         parted=look.change is not None and look.change.answer,
         map=overlay.data_address(overlay.map_png(grid, scales[0], COLORMAP)),
-        map_told=f"{percent(look.share)} of its attention here, {percent(float(grid.max()))} in the brightest cell",
+        map_told=f"{share(look.share)} of its attention here, {share(float(grid.max()))} in the brightest cell",
         difference=overlay.data_address(overlay.difference_png(change, scales[1])) if place else "",
         difference_told=f"{signed(100 * change.min())} to {signed(100 * change.max())} points in a cell"
         if place
@@ -88,7 +87,7 @@ def _facts(item: Item, look: Look) -> list[str]:
     if look.box is not None:
         peak = "lies in it" if look.box.hit else "lies outside"
         told.append(
-            f"Box: {percent(look.box.share)} of all attention, lift {short(look.box.lift)}; the brightest cell {peak}."
+            f"Box: {share(look.box.share)} of all attention, lift {short(look.box.lift)}; the brightest cell {peak}."
         )
     if look.need is not None:
         told.append(_need_told(look.need))

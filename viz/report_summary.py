@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference.study.report import Estimate, Part, Summary
-from viz.report_numbers import Unit, figure_cell, track_of, track_told
+from viz.report_numbers import Unit, figure_cell, share, track_of, track_told
 from viz.report_view import Cell, Row
-from viz.words import percent
 
 NO_ANSWER = "no line gives an expected answer"
 NO_BOX = "no line gives a box"
@@ -127,10 +126,10 @@ def _beside(name: str, summary: Summary) -> tuple[tuple[tuple[float, str], ...],
     hits = {"Pointing hits": summary.hits, "Pointing hits of the best head": summary.best_head}.get(name)
     if hits is not None:
         head = f"layer {hits.layer}, head {hits.head}, chosen on {hits.chosen_on}; " if hits.layer is not None else ""
-        told, marks = f"chance {percent(hits.chance)}", [(hits.chance, f"chance {percent(hits.chance)}")]
+        told, marks = f"chance {share(hits.chance)}", [(hits.chance, f"chance {share(hits.chance)}")]
         if hits.shuffled is not None:
-            told += f", another picture's box {percent(hits.shuffled)}"
-            marks.append((hits.shuffled, f"another picture's box {percent(hits.shuffled)}"))
+            told += f", another picture's box {share(hits.shuffled)}"
+            marks.append((hits.shuffled, f"another picture's box {share(hits.shuffled)}"))
         return tuple(marks), head + told
     if name == "Lift":
         return ((1.0, "an even map"),), ""

@@ -20,6 +20,7 @@ from inference.store import SessionStore
 from inference.trace.files import load_session
 from inference.trace.session import Session
 from viz.page.blocks import build_page
+from viz.page.dataset import dataset_routes
 from viz.page.evidence import Results, evidence_routes
 from viz.page.examples import read_examples
 from viz.page.kinds import KINDS
@@ -53,7 +54,7 @@ def build_asgi(
     desk, results = WeightDesk.of(shelf, engine), Results(shelf, KINDS)
     page = build_page(engine, settings, shelf, desk, results, examples=read_examples(examples))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    plain = [*session_routes(shelf), *weight_routes(desk), *evidence_routes(results)]
+    plain = [*session_routes(shelf), *weight_routes(desk), *evidence_routes(results), *dataset_routes()]
     app.router.routes.extend([Route("/api/health", _health(engine)), *plain])
     limit = int(settings.upload_mb * 1e6)
     gr.mount_gradio_app(app, page, path="/", max_file_size=limit, **look_and_feel())

@@ -128,7 +128,7 @@ def test_every_figure_of_the_table_is_the_reports(report: Report, page: Page) ->
             assert in_unit(estimate.mean, told) in page.texts
             assert f"{interval(estimate, told)}, n\u00a0{estimate.n}" in page.texts
     assert "both 5, map alone 0, hiding alone 1, neither 0" in page.texts
-    assert "chance 14 %, another picture's box 20 %" in page.texts
+    assert "chance 14\u00a0%, another picture's box 20\u00a0%" in page.texts
 
 
 def test_numbers_are_rounded_and_no_more() -> None:

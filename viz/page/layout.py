@@ -70,6 +70,7 @@ def lay_out(settings: Settings, *, examples: Sequence[Example], variants: list[d
                 value=None,
                 elem_id="lav-result",
                 colormaps=dict(COLORMAPS),
+                report_mb=settings.upload_mb,
             )
             told_of = _html("told.html", "told.js", root=".lav-told", value=None, elem_id="lav-told")
     return Parts(

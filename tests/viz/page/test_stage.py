@@ -217,14 +217,15 @@ def test_downloads_follow_what_is_shown(visit: Visit) -> None:
 
 def test_rooms_are_tabs_and_one_is_open(visit: Visit) -> None:
     desk = visit()
-    rooms = {name: desk.page.locator(f"[data-part={name}]") for name in ("look", "compare", "evidence")}
-    assert [room.is_visible() for room in rooms.values()] == [True, False, False]
+    rooms = {name: desk.page.locator(f"[data-part={name}]") for name in ("look", "compare", "evidence", "dataset")}
+    assert [room.is_visible() for room in rooms.values()] == [True, False, False, False]
     desk.page.focus("[data-room=look]")
     desk.page.keyboard.press("ArrowLeft")
-    assert desk.page.evaluate("document.activeElement.dataset.room") == "evidence"
+    assert desk.page.evaluate("document.activeElement.dataset.room") == "dataset"
     assert rooms["look"].is_hidden()
     assert rooms["compare"].is_hidden()
-    assert desk.page.get_attribute("[data-room=evidence]", "aria-selected") == "true"
+    assert desk.page.get_attribute("[data-room=dataset]", "aria-selected") == "true"
+    assert desk.page.locator(".lav-words").is_hidden()
     desk.page.click("[data-room=look]")
     assert rooms["look"].is_visible()
     assert desk.page.locator(".lav-words").is_visible()

@@ -1,5 +1,5 @@
-// The rooms of the right side, one open at a time: Look, Compare, Evidence. The words above belong to all of them.
-// What a room shows beyond the look is fetched by its own function, and only while that room is open.
+// The rooms of the right side, one open at a time: Look, Compare, Evidence, to which the words above belong, and Data set,
+// which needs no session. What a room shows beyond the look is fetched by its own function, and only while that room is open.
 
 const rooms = { open: "look", show: {}, ahead: {} };
 
@@ -24,6 +24,9 @@ function openRoom(name) {
     setAttribute(tab, "tabindex", chosen ? 0 : -1);
     show(part(tab.dataset.room), chosen);
   }
+  const apart = name === "dataset";
+  show(part("full"), apart || Boolean(stage.look));
+  show(part("empty"), !apart && !stage.look && !stage.sessions.length);
   showOpenRoom(stage.look);
 }
 

@@ -43,6 +43,7 @@ async function open(sent) {
   const look = sessions.length > 1 || sent.again ? await fetchLook(sessions[sessions.length - 1].id, kept) : first;
   if (!look) return;
   Object.assign(stage, { sessions, active: sessions.length - 1, first: first.choice, wanted: null, anchor: look.choice.token });
+  if (rooms.open === "dataset") openRoom("look");
   show(part("full"), true);
   showSessions();
   await apply(look);
