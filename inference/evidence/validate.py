@@ -142,7 +142,7 @@ def _check_watch(watch: Watch, frame: Frame, *, shortest: int) -> None:
 
 def _check_row(row_at: int, frame: Frame, said: int) -> None:
     """The last word looks at nothing: it is not fed."""
-    _check_numbers("position to look from", (row_at,), frame.prompt_length + said - 1)
+    _check_numbers("position", (row_at,), frame.prompt_length + said - 1)
 
 
 def _span(image: int, frame: Frame) -> ImageSpan:
