@@ -6,7 +6,7 @@ Knows no HTML and no page.
 from dataclasses import dataclass
 from typing import Any
 
-from inference.study.report import Estimate, Part, Summary
+from inference.study.report import Agreement, Estimate, Hits, Part, Summary
 from viz.report_numbers import Unit, figure_cell, share, track_of, track_told
 from viz.report_view import Cell, Row
 
@@ -35,11 +35,20 @@ class Measure:
 
     def figure(self, summary: Summary) -> Estimate | None:
         """The figure of a variant, None where it has none."""
-        found: Any = summary
-        for field in self.of.split("."):
-            found = None if found is None else getattr(found, field)
-        estimate: Estimate | None = found
+        estimate: Estimate | None = _field(summary, self.of)
         return estimate
+
+    def beside(self, summary: Summary) -> tuple[tuple[tuple[float, str], ...], str]:
+        """What a variant's figure is to be read against: marks on its bar, and words."""
+        holder = _field(summary, self.of.rpartition(".")[0])
+        if isinstance(holder, Hits):
+            return _beside_hits(holder)
+        if isinstance(holder, Agreement):
+            return (), (
+                f"both {holder.both}, map alone {holder.map_only}, hiding alone {holder.need_only}, "
+                f"neither {holder.neither}"
+            )
+        return (((1.0, "an even map"),), "") if self.of == "lift" else ((), "")
 
 
 MEASURES = (
@@ -69,6 +78,8 @@ MEASURES = (
             "How often the map's brightest cell lies in the box.", NO_BOX, True),
     Measure("The box", "Pointing hits of the best head", "share", "best_head.rate",
             "The head is chosen on some lines; this is of the others.", "there are too few boxes", True),
+    Measure("The box", "Pointing hits of the calibrated head", "share", "calibrated.rate",
+            "Chosen for the wording, without boxes, on other pictures.", "the wordings are not calibrated", True),
     Measure("Does it matter", "Cost of hiding the box", "nats", "box_drop",
             "What its own answer loses when nothing may look at the box.", NO_BLOCK, track="cost"),
     Measure("Does it matter", "Cost of hiding random boxes", "nats", "random_drop",
@@ -79,6 +90,8 @@ MEASURES = (
             "The map's peak lies in the box just where the answer needs it.", NO_BLOCK, True),
     Measure("Does it matter", "Best head and hiding agree", "share", "head_agreement.rate",
             "The same for the peak of the best head, over its own lines.", NO_BLOCK, True),
+    Measure("Does it matter", "Calibrated head and hiding agree", "share", "calibrated_agreement.rate",
+            "The same for the peak of the calibrated head.", NO_BLOCK, True),
 )  # fmt: skip
 _OF_BOXES = ("The box", "Does it matter")
 
@@ -117,27 +130,20 @@ def _row(part: Part, measure: Measure) -> Row:
 
 
 def _cell(measure: Measure, summary: Summary, figure: Estimate | None, track: tuple[float, float]) -> Cell:
-    marks, note = _beside(measure.name, summary)
+    marks, note = measure.beside(summary)
     return figure_cell(figure, measure.unit, track, marks=marks, note=note if figure else "")
 
 
-def _beside(name: str, summary: Summary) -> tuple[tuple[tuple[float, str], ...], str]:
-    """What a figure is to be read against: marks on its bar, and words."""
-    hits = {"Pointing hits": summary.hits, "Pointing hits of the best head": summary.best_head}.get(name)
-    if hits is not None:
-        head = f"layer {hits.layer}, head {hits.head}, chosen on {hits.chosen_on}; " if hits.layer is not None else ""
-        told, marks = f"chance {share(hits.chance)}", [(hits.chance, f"chance {share(hits.chance)}")]
-        if hits.shuffled is not None:
-            told += f", another picture's box {share(hits.shuffled)}"
-            marks.append((hits.shuffled, f"another picture's box {share(hits.shuffled)}"))
-        return tuple(marks), head + told
-    if name == "Lift":
-        return ((1.0, "an even map"),), ""
-    agreements = {"Map and hiding agree": summary.agreement, "Best head and hiding agree": summary.head_agreement}
-    agreement = agreements.get(name)
-    if agreement is not None:
-        return (), (
-            f"both {agreement.both}, map alone {agreement.map_only}, hiding alone {agreement.need_only}, "
-            f"neither {agreement.neither}"
-        )
-    return (), ""
+def _beside_hits(hits: Hits) -> tuple[tuple[tuple[float, str], ...], str]:
+    head = f"layer {hits.layer}, head {hits.head}, chosen on {hits.chosen_on}; " if hits.chosen_on else ""
+    places = [(hits.chance, f"chance {share(hits.chance)}")]
+    if hits.shuffled is not None:
+        places.append((hits.shuffled, f"another picture's box {share(hits.shuffled)}"))
+    return tuple(places), head + ", ".join(name for _, name in places)
+
+
+def _field(holder: Any, path: str) -> Any:
+    """What the path leads to, None where a part of the way is missing; the holder itself for an empty path."""
+    for name in filter(None, path.split(".")):
+        holder = None if holder is None else getattr(holder, name)
+    return holder
