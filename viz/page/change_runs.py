@@ -37,9 +37,14 @@ class Neutral:
 
 def _ask_floor(bench: Bench, session: Session, options: Options) -> Steps:
     plan = floor_requests(session, _rewording(bench, session, options))
-    made = []
-    for number, rerun in enumerate(plan.reruns, 1):
-        made.append((yield from _run(bench, rerun.request, f"run {number} of {len(plan.reruns)}")))
+    made: list[str] = []
+    try:
+        for number, rerun in enumerate(plan.reruns, 1):
+            made.append((yield from _run(bench, rerun.request, f"run {number} of {len(plan.reruns)}")))
+    except BaseException:  # GeneratorExit too: a part of them is of no use
+        for session_id in made:
+            bench.shelf.store.drop(session_id)
+        raise
     question = next(rerun.request.question for rerun in plan.reruns if rerun.kind == "question")
     return Floor(tuple(made), question, plan.left_out)
 

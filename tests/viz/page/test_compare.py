@@ -156,3 +156,27 @@ def test_a_click_asks_once_for_the_change(visit: Visit) -> None:
         with comparing(desk):
             desk.page.click(f"[role=option] >> nth={place}")
     assert len(asked) == 2
+
+
+def test_noise_and_sinks_are_asked_for_and_shown(visit: Visit) -> None:
+    desk = opened(visit())
+    for folded in desk.page.query_selector_all("#lav-compare details"):
+        folded.evaluate("each => each.open = true")
+    assert desk.page.is_disabled("[data-pair=unit]") and desk.page.is_disabled("[data-pair=hide]")
+    with comparing(desk):
+        desk.page.click("[data-act=floor]")
+    assert desk.page.locator("[data-part=floor-rows] tbody tr").count() >= 4
+    assert "Precision: nothing to measure" in desk.page.inner_text("[data-part=floor-told]")
+    with comparing(desk):
+        desk.page.select_option("[data-pair=unit]", "floor")
+    assert "times the noise floor" in desk.page.inner_text("[data-part=change-scale]")
+    with comparing(desk):
+        desk.page.click("[data-act=neutral]")
+    assert "sink" in desk.page.inner_text("[data-part=sinks-told]")
+    with comparing(desk):
+        desk.page.check("[data-pair=relative]")
+    assert "log2 against the neutral question" in desk.page.inner_text("[data-part=pair-scale]")
+    links = desk.page.locator("[data-part=change-files] a")
+    assert links.all_inner_texts() == ["Figure PNG", "Figure SVG", "Figure PDF"]
+    assert "neutral=" in (links.first.get_attribute("href") or "")
+    assert desk.wrong == []
