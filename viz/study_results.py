@@ -5,10 +5,11 @@ Knows which files a study leaves; how lines are asked and summed up is `inferenc
 
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inference.errors import SettingsError
+from inference.evidence.calibration import load_calibrations
 from inference.protocol import Engine, Progress
 from inference.study.ask import Options
 from inference.study.lines import Lines
@@ -66,6 +67,8 @@ def run_study(engine: Engine, sets: Sets, options: Options, out: Path) -> tuple[
     """
     if out.is_file():
         raise SettingsError("a folder to write to", f"the file {out}", "name another with --out")
+    folder = engine.base_folder()
+    options = replace(options, calibrations=load_calibrations(folder) if folder else ())
     studies = [Study(engine, lines, options, Records(out / RECORDS)) for lines in (sets.data, sets.general) if lines]
     known = [study.recall() for study in studies]
     whole = True

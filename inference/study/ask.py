@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from inference.evidence.calibration import Calibration, find_calibration
 from inference.evidence.inquiry import inquire
 from inference.evidence.knockout import Knocked, KnockOut
 from inference.intake import read_picture
@@ -23,7 +24,8 @@ from inference.trace.session import Session
 class Options:
     """How every line is asked. variants: the base first; draws: random boxes beside each knock-out.
 
-    draws None: no knock-out. megapixels: of the largest picture that is read.
+    draws None: no knock-out. calibrations: spots that are known for this model. megapixels: of the largest picture that
+    is read.
     """
 
     variants: tuple[Variant, ...] = (BASE,)
@@ -31,6 +33,7 @@ class Options:
     max_pixels: int | None = None
     draws: int | None = None
     seed: int = 0
+    calibrations: tuple[Calibration, ...] = ()
     megapixels: float = 50
 
 
@@ -52,13 +55,14 @@ def ask_line(engine: Engine, line: Line, options: Options, room: Path) -> Genera
     if len(options.variants) > 1:
         # Rows of single heads are wanted of these only to see whether they agree with the knock-out.
         keep = replace(request.keep, layers=(), heads=()) if draws is None else request.keep
+        keep = replace(keep, question=False)
         alone = replace(request, variants=options.variants[1:], words="own", keep=keep, expected_answer=None)
         answered = yield from _run(engine, alone, room / "own")
         own = replace(same, runs=(same.runs[0], *answered.runs))
     knocked: tuple[Knocked, ...] = ()
     if draws is not None:
         knocked = (yield from inquire(engine, own, KnockOut(box, draws=draws, seed=options.seed))).knocked
-    return Asked(line, box, same, own, knocked)
+    return Asked(line, box, same, own, knocked, find_calibration(options.calibrations, same) if box else None)
 
 
 def _request(line: Line, picture: Picture, options: Options, *, thinking: bool) -> Request:
@@ -67,7 +71,7 @@ def _request(line: Line, picture: Picture, options: Options, *, thinking: bool) 
         (picture,),
         options.variants,
         generation=options.generation,
-        keep=Keep(question=False, thinking=thinking, keys="pictures"),
+        keep=Keep(question=bool(options.calibrations and line.box), thinking=thinking, keys="pictures"),
         words="base",
         expected_answer=line.answers[0] if line.answers else None,
         max_pixels=options.max_pixels,

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 
 from inference.errors import QuestionError
+from inference.evidence.calibration import Calibration
 from inference.evidence.drops import LEAST_DROP
 from inference.evidence.knockout import Knocked
 from inference.study.lines import Line
@@ -29,7 +30,8 @@ MOST_CELLS = 32
 class Asked:
     """What came of a line. same: all variants over the base's words; own: each over its own, in the same order.
 
-    box: cut to the picture; knocked: what each variant lost without it, none without a knock-out.
+    box: cut to the picture; knocked: what each variant lost without it, none without a knock-out. calibration: for
+    this question, None where there is none.
     """
 
     line: Line
@@ -37,6 +39,7 @@ class Asked:
     same: Session
     own: Session
     knocked: tuple[Knocked, ...]
+    calibration: Calibration | None = None
 
 
 def condense(asked: Asked, *, key: str, picture: str) -> Record:
@@ -152,7 +155,17 @@ def _head_figures(asked: Asked) -> HeadFigures:
         np.stack([layer_head_share(run.trace, said(run)) for run in runs]).astype(np.float32),
         np.stack([_peaks(run.trace, said(run)) for run in runs]),
         np.stack([_peaks(run.trace, said(run)) for run in asked.own.runs]) if asked.knocked else None,
+        _calibrated_peaks(asked),
     )
+
+
+def _calibrated_peaks(asked: Asked) -> Int[np.ndarray, "variants"] | None:
+    """The word is one of the question, so it has read the same whatever was said after it."""
+    if asked.calibration is None:
+        return None
+    grids = [grid for run in asked.same.runs if (grid := asked.calibration.map_of(run)) is not None]
+    # A word that is not among the kept ones of one run is not in any.
+    return np.stack([_peak(grid[None])[0] for grid in grids]) if grids else None
 
 
 def _peaks(trace: Trace, tokens: slice) -> Int[np.ndarray, "layers heads"]:

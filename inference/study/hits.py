@@ -28,6 +28,14 @@ def map_hits(lot: Lot) -> Hits | None:
     return _hits(boxed, cells, None, None, chosen_on=0)
 
 
+def calibrated_hits(lot: Lot) -> Hits | None:
+    """Of the calibrated spot of each line's wording; None where there is none."""
+    known = _calibrated(lot)
+    if not known.records:
+        return None
+    return _hits(known, _calibrated_cells(known), None, None, chosen_on=0)
+
+
 def best_head(lot: Lot) -> tuple[Hits, Lot] | None:
     """Of the head that points best, and the lines that it is told of; None with boxes on too few pictures to halve."""
     boxed = _boxed(lot)
@@ -46,6 +54,13 @@ def best_head(lot: Lot) -> tuple[Hits, Lot] | None:
 def map_agreement(lot: Lot) -> Agreement | None:
     """Of the mean map over the variant's own words with the knock-out; None without one."""
     return _agreement(lot, [None if look.need is None else look.need.hit for look in lot.looks])
+
+
+def calibrated_agreement(lot: Lot) -> Agreement | None:
+    """Of the calibrated spot with the knock-out; None without one."""
+    known = _calibrated(lot)
+    points = _inside(known, _calibrated_cells(known), _boxes(known)).tolist() if known.records else []
+    return _agreement(known, points)
 
 
 def head_agreement(lot: Lot, layer: int, head: int) -> Agreement | None:
@@ -87,6 +102,18 @@ def _hits(lot: Lot, cells: _Cells, layer: int | None, head: int | None, *, chose
 
 def _boxed(lot: Lot) -> Lot:
     return lot.only(np.array([record.item.box is not None for record in lot.records], bool))
+
+
+def _calibrated(lot: Lot) -> Lot:
+    """The lines with a box and a calibrated spot."""
+    boxed = _boxed(lot)
+    return boxed.only(np.array([record.heads.calibrated_peaks is not None for record in boxed.records], bool))
+
+
+def _calibrated_cells(lot: Lot) -> Int[np.ndarray, "lines"]:
+    return np.array(
+        [cells[lot.place] for record in lot.records if (cells := record.heads.calibrated_peaks) is not None]
+    )
 
 
 def _head_peaks(lot: Lot) -> Int[np.ndarray, "lines layers heads"]:

@@ -74,7 +74,8 @@ def _methods(options: Options) -> tuple[str, ...]:
         "head is 5 %.",
         "A hit: the middle of the brightest cell lies in the box. Chance: the part of the picture that the box covers, "
         "and the same peaks against the next picture's box. The best head is chosen on one half of the pictures and "
-        "told of the other.",
+        "told of the other; the calibrated one was chosen without boxes, on other pictures, by how much its map tells "
+        "about which picture it is.",
     ]
     if options.draws is not None:
         told.append(

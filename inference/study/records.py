@@ -31,7 +31,8 @@ class HeadFigures:
 
     shares: of all attention, on the picture. peaks: the cell looked at most, counted row by row, over the base's words;
     map_peaks: of the mean over all layers and heads; own_peaks: over each variant's own words, None where there was no
-    knock-out. -1: no look at the picture.
+    knock-out; calibrated_peaks: of the map at the calibrated spot, None where there is none for the question. -1: no
+    look at the picture.
     """
 
     grid_hw: tuple[int, int]
@@ -39,6 +40,7 @@ class HeadFigures:
     shares: Float[np.ndarray, "variants layers heads"]
     peaks: Int[np.ndarray, "variants layers heads"]
     own_peaks: Int[np.ndarray, "variants layers heads"] | None
+    calibrated_peaks: Int[np.ndarray, "variants"] | None
 
 
 @dataclass(frozen=True)

@@ -212,6 +212,9 @@ class Summary:
     """None for the base."""
     heads: HeadTest | None
     """None for the base, and under `FEWEST` pictures."""
+    calibrated: Hits | None = None
+    """Of the head and word of the question that the model is calibrated to for each line's wording."""
+    calibrated_agreement: Agreement | None = None
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,13 @@ class Study:
         options = self._options
         picture = _hash(line.picture)
         draws = (options.draws, options.seed) if line.box and options.draws is not None else ()
-        how = (options.variants, options.generation, options.max_pixels, draws)
+        how = (
+            options.variants,
+            options.generation,
+            options.max_pixels,
+            draws,
+            options.calibrations if line.box else (),
+        )
         return key_of(about, picture, line.question, line.answers, line.box, how), picture
 
 

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inference.study.hits import best_head, head_agreement, map_agreement, map_hits
+from inference.study.hits import (
+    best_head,
+    calibrated_agreement,
+    calibrated_hits,
+    head_agreement,
+    map_agreement,
+    map_hits,
+)
 from inference.study.lots import Lot, make_lot
 from inference.study.records import Record
 from inference.study.report import Drift, Estimate, HeadChange, HeadTest, Look, Part, Skipped, Summary
@@ -53,6 +60,8 @@ def _summary(label: str, lot: Lot) -> Summary:
         head_agreement=head_agreement(told, *head) if told and head else None,
         drift=_drift(lot) if lot.place else None,
         heads=_test(lot) if lot.place else None,
+        calibrated=calibrated_hits(lot),
+        calibrated_agreement=calibrated_agreement(lot),
     )
 
 

@@ -156,6 +156,7 @@ _ROWS: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("lift over the box's area", lambda one: _told(one.lift)),
     ("hits, mean map", lambda one: _hits_told(one.hits)),
     ("hits, best head", lambda one: _hits_told(one.best_head)),
+    ("hits, calibrated head", lambda one: _hits_told(one.calibrated)),
     ("drop without the box, nats", lambda one: _told(one.box_drop)),
     ("drop without random boxes, nats", lambda one: _told(one.random_drop)),
     ("answers that depend on the box", lambda one: _told(one.depends, share=True)),
@@ -163,6 +164,10 @@ _ROWS: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     (
         "best head agrees with knock-out",
         lambda one: _told(one.head_agreement.rate if one.head_agreement else None, share=True),
+    ),
+    (
+        "calibrated head agrees with knock-out",
+        lambda one: _told(one.calibrated_agreement.rate if one.calibrated_agreement else None, share=True),
     ),
     ("answers changed", lambda one: _told(one.drift.answers if one.drift else None, share=True)),
     ("KL from the base, nats a token", lambda one: _told(one.drift.divergence if one.drift else None)),

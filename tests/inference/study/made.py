@@ -107,6 +107,8 @@ def _summary(variant: str, n: int, boxes: bool) -> Summary:
         Agreement(told(1.0), n - 1, 0, 0, 1) if boxes else None,
         drift if adapted else None,
         _test(n) if adapted and n >= 5 else None,
+        Hits(None, None, told(1.0), 0.14, 0.3, 0) if boxes else None,
+        Agreement(told(1.0), n, 0, 0, 0) if boxes else None,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from inference.errors import GeometryError, PictureError, QuestionError
+from inference.evidence.calibration import Calibration
 from inference.study.ask import Options, ask_line
 from inference.study.condense import Asked, condense, is_right, small_map
 from inference.study.lines import Line
@@ -111,6 +112,25 @@ def test_a_knock_out_of_the_box_is_over_each_variants_own_words(line: Line, tmp_
     assert need is not None and need.box == pytest.approx(6) and len(need.random) == 3 and need.depends
     assert record.heads.own_peaks is not None and record.heads.own_peaks.shape == (3, LAYERS, HEADS)
     assert need.agrees == need.hit
+
+
+def calibration(wording: str) -> Calibration:
+    """Four places before the row that predicts the answer, in layer 3, head 1."""
+    return Calibration("made", wording, 3, 1, 4, 2.0, 60, LAYERS, HEADS)
+
+
+def test_the_calibrated_map_is_that_of_its_word_of_the_question(line: Line, tmp_path: Path) -> None:
+    known = (calibration("What is {} now?"), calibration("What is {}"))
+    options = Options(VARIANTS, calibrations=known)
+    engine = StudyEngine()
+    asked = ask(engine, line, options, tmp_path / "room")
+    assert [request.keep.question for request in engine.requests] == [True, False]
+    cells = condense(asked, key="k", picture="p").heads.calibrated_peaks
+    rows = [np.asarray(run.trace.rows)[1, 3, 1] for run in asked.same.runs]  # four back: the second of the question
+    assert cells is not None and cells.tolist() == [row.argmax() for row in rows]
+    assert len(set(cells.tolist())) > 1
+    other = ask(StudyEngine(), replace(line, question="Where is red now, then?"), options, tmp_path / "other")
+    assert condense(other, key="k", picture="p").heads.calibrated_peaks is None
 
 
 def test_without_a_box_nothing_is_knocked_out(line: Line, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def records(count: int, *, boxes: bool = True, seed: int = 0) -> list[Record]:
         peaks = np.zeros((2, LAYERS, HEADS), np.int32)
         peaks[:, 4, 2] = cell
         peaks[:, 0, 0] = -1
-        heads = HeadFigures((ROWS, COLS), np.full(2, cell if number % 2 else 5), shares, peaks, peaks)
+        heads = HeadFigures((ROWS, COLS), np.full(2, cell if number % 2 else 5), shares, peaks, peaks, None)
         hit = bool(number % 2) or cell == 5
         looks = tuple(_look(place, hit=hit, depends=number % 3 > 0) for place in range(2))
         item = replace(template, number=number, box=box, looks=looks)
@@ -143,6 +143,22 @@ def test_map_and_knock_out_are_counted_four_ways() -> None:
     assert head is not None and best is not None
     # Its peak always lies in the box, so it agrees wherever the answer depends on the box.
     assert (head.need_only, head.neither, head.both + head.map_only) == (0, 0, best.rate.n)
+
+
+def test_a_calibrated_head_is_told_over_the_lines_that_it_is_for() -> None:
+    made = [
+        replace(
+            record, heads=replace(record.heads, calibrated_peaks=record.heads.peaks[:, 4, 2] if place < 5 else None)
+        )
+        for place, record in enumerate(records(8))
+    ]
+    base = told(made).summaries[0]
+    assert base.calibrated is not None and base.calibrated_agreement is not None
+    assert (base.calibrated.rate.mean, base.calibrated.rate.n, base.calibrated.layer) == (1.0, 5, None)
+    depends = [record.item.looks[0].need for record in made[:5]]
+    counts = (base.calibrated_agreement.both, base.calibrated_agreement.map_only)
+    assert counts == (sum(one.depends for one in depends if one), sum(not one.depends for one in depends if one))
+    assert told(records(8)).summaries[0].calibrated is None
 
 
 def test_lines_without_boxes_leave_out_what_needs_them() -> None:
