@@ -101,6 +101,14 @@ def test_attention_elsewhere_is_told_in_a_sentence(session: Session) -> None:
     assert sweep(away, calibration=replace(spot, back=99)).swept[0].pointing == "not calibrated"
 
 
+@pytest.mark.parametrize(("cell", "expected"), [((2, 1), "different places"), ((2, 2), "the same place")])
+def test_less_than_half_of_the_costliest_is_elsewhere(session: Session, cell: tuple[int, int], expected: str) -> None:
+    """Windows that hold these cells hold one and two of the red square's three columns: two and four nats of six."""
+    base, *others = session.runs
+    looking = replace(session, runs=(looking_at(base, *cell), *others))
+    assert sweep(looking, calibration=spot_of(session)).swept[0].pointing == expected
+
+
 def test_the_box_that_holds_most_is_any_that_holds_about_as_much() -> None:
     looked = np.array([[0.0, 0.9, 0.06, 0.0, 0.0]])
     windows = [Window(0, left, 1, 2) for left in range(4)]

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from typing import Any
 
@@ -12,7 +12,7 @@ from inference.errors import VisualizerError
 from inference.evidence.heads import changed_heads, draw_heads
 from inference.evidence.knockout import KnockedOut, KnockOut
 from inference.evidence.pictured import DependsOnPicture
-from inference.evidence.trials import Block
+from inference.evidence.trials import Block, Findings, Outcome
 from inference.trace.compare import head_change
 from inference.trace.session import Session
 from tests.fakes import CELL, COLS, HEADS, LAYERS, RED_CELLS, ROWS, FakeEngine, make_session
@@ -154,6 +154,23 @@ def test_a_word_depends_on_the_picture_or_does_not(session: Session) -> None:
     assert "does not depend" in second.sentence
     whole = engine.probes[0].trials[1].change
     assert isinstance(whole, Block) and whole.cells == tuple(range(ROWS * COLS)) and whole.who == "all"
+
+
+def test_words_of_an_answer_are_counted_behind_the_reasoning(session: Session) -> None:
+    run = session.runs[0]
+    tokens = (*run.trace.tokens[:-2], replace(run.trace.tokens[-2], part="thinking"), run.trace.tokens[-1])
+    thought = replace(run, thinking="cir", trace=replace(run.trace, tokens=tokens))
+    (told,) = ask(FakeEngine(), replace(session, runs=(thought,)), DependsOnPicture())
+    assert (told.word, told.drop) == ("cle", 0)
+
+
+@pytest.mark.parametrize(("drop", "depends"), [(0.49, False), (0.51, True)])
+def test_a_word_that_falls_by_less_than_half_a_nat_does_not_depend(
+    session: Session, drop: float, depends: bool
+) -> None:
+    outcomes = (Outcome((-0.1, 0.0)), Outcome((-0.1 - drop, 0.0)))
+    (told,) = DependsOnPicture(label="base").read(session, Findings(outcomes, (), 1, 0.0))
+    assert told.depends is depends
 
 
 @pytest.mark.parametrize("options", [{"token": 2}, {"token": -1}, {"label": "none"}, {"image": 3}, {"who": "x"}])

@@ -70,7 +70,9 @@ def test_parts_lose_and_bring_what_they_carry(session: Session) -> None:
 
 
 def test_shares_hold_for_a_change_downwards(session: Session) -> None:
-    first = part(session, change=-4.0).effects[0]
+    told = part(session, change=-4.0)
+    first = told.effects[0]
+    assert "-4.00 nats" in told.sentence and "layer 1 (75 %)" in told.sentence
     assert (first.loses, first.loses_share) == pytest.approx((-3.0, 0.75))
 
 
