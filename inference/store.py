@@ -80,10 +80,10 @@ class SessionStore:
 
     `root` None: a temporary folder, removed by `close`, at the latest when the program ends. `hours` after its last use
     a session goes. When all take more than `gigabytes`, the quiet ones go, the oldest first. Of those opened,
-    the `opened` used last stay in memory, their rows mapped and not read.
+    the `opened` used last stay in memory, their rows mapped and not read; a comparison with its noise floor is a dozen.
     """
 
-    def __init__(self, root: Path | None = None, *, hours: float, gigabytes: float, opened: int = 8) -> None:
+    def __init__(self, root: Path | None = None, *, hours: float, gigabytes: float, opened: int = 20) -> None:
         self._hours = hours
         self._gigabytes = gigabytes
         self._most_opened = opened

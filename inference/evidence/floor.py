@@ -124,6 +124,26 @@ def kind_of(session: Session, rerun: Session) -> Kind:
     raise SettingsError("a run again of this session", "another session", "measure the noise floor once more")
 
 
+def check_same_words(session: Session, rerun: Session) -> None:
+    """Refuses a rerun in which the words became other tokens than those that the session's variants said.
+
+    Raises:
+        SettingsError: they did; then nothing of the answer can be compared.
+    """
+    for again in rerun.runs:
+        own = [run for run in session.runs if run.variant == again.variant]
+        if own and _said(own[0].trace) != _said(again.trace):
+            raise SettingsError(
+                "an answer that becomes the same tokens when it is given as text",
+                f"other tokens for {again.variant.label}",
+                "ask again with words to force, and measure then",
+            )
+
+
+def _said(trace: Trace) -> list[int]:
+    return [token.id for token in trace.tokens if token.part == "answer"]
+
+
 def pairings(session: Session, reruns: Sequence[Session], a: str, b: str, tokens: slice) -> list[Pairing]:
     """What the floor of the change from a to b is taken from, for the places `tokens` of both runs' traces.
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from inference.errors import QuestionError
-from inference.evidence.floor import floor_requests
+from inference.evidence.floor import check_same_words, floor_requests
 from inference.evidence.neutral import neutral_request
 from inference.mini.facts import other_wording
 from inference.protocol import Progress
@@ -41,6 +41,7 @@ def _ask_floor(bench: Bench, session: Session, options: Options) -> Steps:
     try:
         for number, rerun in enumerate(plan.reruns, 1):
             made.append((yield from _run(bench, rerun.request, f"run {number} of {len(plan.reruns)}")))
+            check_same_words(session, bench.shelf.get(made[-1]))
     except BaseException:  # GeneratorExit too: a part of them is of no use
         for session_id in made:
             bench.shelf.store.drop(session_id)

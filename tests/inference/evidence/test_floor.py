@@ -11,6 +11,7 @@ from PIL import Image
 from inference.errors import SettingsError
 from inference.evidence.floor import (
     Pairing,
+    check_same_words,
     floor_heads,
     floor_requests,
     kind_of,
@@ -187,6 +188,17 @@ def test_other_words_are_no_noise() -> None:
         spoken = (*tokens[:4], replace(tokens[4], id=9), *tokens[5:])
         runs = tuple(replace(run, trace=replace(run.trace, tokens=spoken)) for run in again.runs)
         assert pairings(session, [replace(again, runs=runs)], "base", "shortcut", slice(5, 6)) == []
+
+
+def test_words_that_became_other_tokens_are_refused() -> None:
+    session = same_words_session()
+    again = rerun(session, 0, (0, 1, 2))
+    check_same_words(session, again)
+    check_same_words(session, rerun(session, 3, (0, 1)))
+    first = again.runs[0]
+    broken = replace(first, trace=replace(first.trace, tokens=first.trace.tokens[:-1]))
+    with pytest.raises(SettingsError, match="other tokens for base"):
+        check_same_words(session, replace(again, runs=(broken,)))
 
 
 def test_other_kept_heads_are_no_noise() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inference.mini.examples import example_pictures
-from inference.mini.facts import ADAPTERS, KINDS, PARTNERS, is_taught, kind_of
+from inference.mini.facts import ADAPTERS, KINDS, PARTNERS, is_taught, kind_of, other_wording
 from inference.mini.questions import ask, ask_counting, ask_other, ask_renamed, ask_shortcut, scene_for
 from inference.mini.scenes import Scene, Thing, sample_scene
 
@@ -113,3 +113,15 @@ def test_facts_scenes_and_examples_need_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     code = "import sys, inference.mini.storage; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
+
+
+def test_another_wording_asks_the_same_of_the_same_word() -> None:
+    assert other_wording("what color is the circle") == "What colour is the circle?"
+    assert other_wording("Name the shape of the red object.") == "What shape is the red object?"
+    assert other_wording("Count the objects.") == "How many objects are there?"
+    assert other_wording("Why is the sky blue?") == ""
+    for kind in KINDS:
+        for wording in kind.wordings:
+            asked = wording.format(kind.words[0])
+            other = other_wording(asked)
+            assert other != asked and kind_of(other) == kind_of(asked)

@@ -190,3 +190,36 @@ def test_a_chosen_head_agrees_with_its_map() -> None:
     found = change(a, b, "variation", slice(1, 2))
     grids = [maps.image_map(one, tokens=slice(1, 2), layer=2, head=0, within=True).ravel() for one in (a, b)]
     assert found[2, 0] == pytest.approx(float(compare.total_variation(*grids)), abs=1e-6)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_cells_left_out_count_as_dark(measure: Measure) -> None:
+    rows_a, rows_b = random_rows(5), random_rows(6)
+    without = np.random.default_rng(7).random((LAYERS, HEADS, ROWS * COLS)) < 0.2
+    trace_a, trace_b = trace_of(rows_a), trace_of(rows_b)
+    found = compare.head_change(trace_a, trace_b, measure, tokens=slice(0, 2), without=without)
+    dark = []
+    for rows in (rows_a, rows_b):
+        left = rows.copy()
+        left[..., 1:36][:, without] = 0
+        dark.append(trace_of(left))
+    expected = change(dark[0], dark[1], measure, slice(0, 2))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert not np.allclose(found, change(trace_a, trace_b, measure, slice(0, 2)), atol=1e-3)
+
+
+def test_tokens_taken_for_the_same_may_lie_at_other_places() -> None:
+    rows = random_rows(8, tokens=3)
+    trace = trace_of(rows)
+    shifted = trace_of(rows[1:])
+    for measure in MEASURES:
+        assert not compare.heads_apart(trace, shifted, measure, tokens=(slice(1, 3), slice(0, 2))).any()
+        assert compare.heads_apart(trace, shifted, measure, tokens=(slice(0, 2), slice(0, 2))).any()
+
+
+def test_a_share_without_some_cells_needs_rows() -> None:
+    keep = Keep(layers=(1,), numbers="float32")
+    a, b = (trace_of(random_rows(seed), keep) for seed in (1, 2))
+    without = np.zeros((LAYERS, HEADS, ROWS * COLS), bool)
+    found = compare.head_change(a, b, "share", tokens=slice(0, 1), without=without)
+    assert np.isnan(found[[0, 2]]).all() and np.isfinite(found[1]).all()
