@@ -15,6 +15,7 @@ from inference.evidence.inquiry import Inquiry, inquire
 from inference.evidence.knockout import MOST_DRAWS, KnockOut, Target
 from inference.evidence.pictured import DependsOnPicture
 from inference.evidence.trials import Watchers
+from inference.mini import BASE_DIR
 from inference.trace.session import Session
 from viz.choices import run_of
 from viz.dependence_view import dependence_view
@@ -137,8 +138,11 @@ def _said_word(session: Session, choice: Choice) -> int:
 
 
 def _calibrated(bench: Bench, session: Session, asked: Dependence) -> Dependence:
-    """With the spot that was chosen for this model and wording, if one was."""
-    folder = bench.engine.base_folder()
+    """With the spot that was chosen for this model and wording, if one was.
+
+    The miniature's lies here also where the model itself is in another process.
+    """
+    folder = bench.engine.base_folder() or (BASE_DIR if not bench.settings.model else None)
     found = load_calibrations(folder) if folder else ()
     return replace(asked, calibration=find_calibration(found, session))
 

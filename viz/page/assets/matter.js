@@ -148,6 +148,7 @@ function fillDrop(target, row, view) {
   setText(says.firstChild, row.sentence);
   says.firstChild.classList.toggle("lav-weak", !row.found);
   const strip = says.lastChild;
+  show(strip, row.words.length > 1); // of a single word the row has told it
   fit(strip, row.words.length, () => make("span", { class: "lav-fallen" }, make("span"), make("b")));
   row.words.forEach((word, index) => {
     const each = strip.children[index];
