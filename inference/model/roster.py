@@ -38,7 +38,9 @@ class Roster:
         Raises:
             AdapterError: there is none of a name, or it has faults.
         """
-        known = {facts.name: facts for facts in self._catalog()}
+        # Reading the catalog takes longer than a base's trial.
+        found = self._catalog() if any(variant.adapters for variant in variants) else ()
+        known = {facts.name: facts for facts in found}
         return [_find(known, variant) for variant in variants]
 
     def load(self, chosen: Chosen) -> list[str]:

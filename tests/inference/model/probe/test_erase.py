@@ -104,3 +104,12 @@ def test_one_picture_and_one_row_at_a_time(loaded: LoadedModel, engine: ModelEng
     assert looks == [2, 1, 1, 1, 1, 1, 3, 1, 2]
     for one, other in zip(apart.outcomes, together.outcomes, strict=True):
         np.testing.assert_allclose(one.logprobs, other.logprobs, atol=1e-5)
+
+
+def test_several_passes_of_several_variants_share_what_is_painted(
+    engine: ModelEngine, looks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.model.probe.stage.passes_that_fit", lambda *_, **__: 3)
+    trials = tuple(Trial(SAID, variant, erase) for variant in (BASE, parse_variant("text")) for erase in ERASES)
+    assert probe(engine, Probe(TWO, trials)).passes == 4
+    assert sum(looks) == 2 + len(ERASES)
