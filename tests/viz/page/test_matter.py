@@ -9,12 +9,14 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from inference.errors import VisualizerError
+from inference.evidence.calibration import FILE_NAME, Calibration, save_calibrations
 from inference.evidence.dependence import Dependence
+from inference.settings import Settings
 from inference.store import SessionStore
-from tests.fakes import CELL, HEADS, LAYERS, make_session
-from viz.page.evidence import Results, evidence_routes
+from tests.fakes import CELL, HEADS, LAYERS, FakeEngine, make_session
+from viz.page.evidence import Bench, End, Results, evidence_routes, with_end
 from viz.page.kinds import KINDS
-from viz.page.matter import dependence_of, knockout_of, pictured_of
+from viz.page.matter import DEPENDENCE, dependence_of, knockout_of, pictured_of
 from viz.page.options import shown_in
 from viz.page.shelf import Shelf
 from viz.view import Choice
@@ -96,6 +98,24 @@ def test_a_sweep_is_for_all_words_unless_the_chosen_one_is_asked_for() -> None:
 def test_a_forged_sweep_is_one_sentence(sent: dict[str, Any]) -> None:
     with pytest.raises(VisualizerError, match="Expected "):
         dependence_of(make_session(), Choice(), sent)
+
+
+@pytest.mark.parametrize(("wording", "told"), [("What is {}", "calibrated"), ("Where is {}", "as chosen")])
+def test_a_sweep_is_compared_at_the_spot_kept_in_the_models_folder(tmp_path: Path, wording: str, told: str) -> None:
+    class Elsewhere(FakeEngine):
+        def base_folder(self) -> Path | None:
+            return tmp_path
+
+    spot = Calibration("what is", wording, 3, 1, 3, 1.0, 30, LAYERS, HEADS)
+    save_calibrations([spot], tmp_path / FILE_NAME)
+    session, shelf = make_session(), Shelf(SessionStore(tmp_path / "store", hours=1, gigabytes=1))
+    bench = Bench(Elsewhere(), Settings(), shelf, lambda made: None)
+    *_, end = with_end(DEPENDENCE.ask(bench, session, {"choice": {"token": 4, "hidden": ["base"]}}))
+    assert isinstance(end, End)
+    view = DEPENDENCE.show(session, end.result)
+    assert [panel["variant"] for panel in view["panels"]] == ["shortcut", "other@0.5"]
+    assert all(told in panel["looked_told"] for panel in view["panels"])
+    assert all((panel["pointing"] == "not calibrated") == (told == "as chosen") for panel in view["panels"])
 
 
 def test_runs_are_counted_before_they_are_made_and_what_lacks_is_told(tmp_path: Path) -> None:
