@@ -32,6 +32,7 @@ MOST_RUNS = 4_000
 VALUED = "A cell is worth the mean drop of the windows that hold it, those centred near it weighing most."
 _HOLDS_MOST = 0.95
 """Windows that hold nearly as much of a map as the one that holds most are one with it: a small map fits in several."""
+_CAREFUL = "Of windows that are painted over, not blocked, this is told wrongly more often."
 _WAY_WORDS = {
     "surroundings": "painted over with the colour round it",
     "mean": "painted over with the picture's mean colour",
@@ -175,7 +176,8 @@ class Dependence:
         spot = f"layer {self.calibration.layer}, head {self.calibration.head}"
         costs = f"the box that holds most of the map ({spot}) costs {told(there)} nats, the costliest {told(most)}."
         if there < most / 2:
-            return "different places", f"Attention and dependence point at different places: {costs}"
+            careful = "" if self.way == "block" else f" {_CAREFUL}"
+            return "different places", f"Attention and dependence point at different places: {costs}{careful}"
         return "the same place", f"Attention and dependence point at the same place: {costs}"
 
     def _runs(self, session: Session) -> list[Run]:

@@ -97,6 +97,8 @@ def test_attention_elsewhere_is_told_in_a_sentence(session: Session) -> None:
     assert told.pointing == "different places"
     assert told.pointing_sentence.startswith("Attention and dependence point at different places: ")
     assert "0.00 nats, the costliest 6.00" in told.pointing_sentence
+    assert "painted" not in told.pointing_sentence
+    assert "painted" in sweep(away, calibration=spot, way="mean").swept[0].pointing_sentence
     assert sweep(there, calibration=spot).swept[0].pointing == "the same place"
     assert sweep(away, calibration=replace(spot, back=99)).swept[0].pointing == "not calibrated"
 
