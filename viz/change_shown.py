@@ -61,11 +61,16 @@ class ShownMaps:
 
 
 def shown_heads(session: Session, found: Changed, choice: Choice, pair: Pair, aids: Aids) -> ShownHeads:
-    """The change of every head as the pair's measure, unit and switches have it."""
+    """The change of every head as the pair's measure, unit and switches have it.
+
+    The floor is worked out where something shows it: for the pair itself, or for charts in its multiples.
+    """
     without = head_sinks(found, choice.image, aids) if pair.hide else None
     key = None if without is None else ("without sinks", id(aids.neutral))
     values = head_values(found, pair.measure, choice.image, without=without, key=key)
-    noise = floors(session, found, pair.measure, choice.image, aids, without=without, key=key)
+    noise: dict[Kind, HeadValues] = {}
+    if pair.unit == "floor" or found.b.variant.label == pair.b:
+        noise = floors(session, found, pair.measure, choice.image, aids, without=without, key=key)
     floor = chosen_floor(noise, pair.noise)
     times = None if floor is None else multiples(values, floor)
     nothing = np.zeros(values.shape, bool)
