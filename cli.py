@@ -12,16 +12,17 @@ from typing import Annotated
 import typer
 
 from inference.catalog import find_adapters
-from inference.errors import AdapterError, VisualizerError
+from inference.errors import VisualizerError
 from inference.evidence.knockout import MOST_DRAWS
 from inference.in_process import InProcessEngine
 from inference.intake import read_picture
+from inference.named import split_adapters
 from inference.protocol import Engine, Progress
 from inference.settings import Settings, read_settings
 from inference.study.ask import Options
 from inference.study.read import read_lines
 from inference.trace.parse import parse_keep, parse_variant, parse_words
-from inference.trace.request import BASE, BASE_LABEL, Generation, Request
+from inference.trace.request import BASE, Generation, Request
 from inference.trace.session import AdapterFacts, Session
 from viz import study_results, weight_results
 from viz.results import SESSION, results_folder, write_results
@@ -148,36 +149,6 @@ def with_options(settings: Settings, **options: object) -> Settings:
     return settings.model_copy(update={name: value for name, value in options.items() if value})
 
 
-def split_adapters(given: list[str]) -> tuple[list[str], tuple[Path, ...]]:
-    """Labels for the request, and the folders that were named by path. A path's adapter is called as its folder is."""
-    labels: list[str] = []
-    folders: list[Path] = []
-    for text in given:
-        place, at, scale = text.rpartition("@")
-        path = Path(place if at else text).expanduser()
-        if path.is_dir():
-            check_name(path.resolve())
-            folders.append(path.resolve())
-            labels.append(f"{path.resolve().name}{at}{scale if at else ''}")
-        else:
-            labels.append(text)
-    return labels, tuple(folders)
-
-
-def check_name(folder: Path) -> None:
-    """Refuses an adapter's folder whose name could be read as something else in a label.
-
-    Raises:
-        AdapterError: it is called base, or holds a sign that joins adapters or begins a scale.
-    """
-    if folder.name == BASE_LABEL or set(folder.name) & set("+@"):
-        raise AdapterError(
-            "an adapter in a folder not called base and with neither + nor @ in its name",
-            repr(folder.name),
-            "rename the folder",
-        )
-
-
 def make_request(image: Path, question: str, names: list[str], settings: Settings, **fields: object) -> Request:
     """A request for the base and these adapters; `fields` go to `Request` as they are."""
     picture = read_picture(image, name=image.name, megapixels=settings.picture_megapixels)
@@ -269,6 +240,28 @@ def compare(
         read_lines(general, question=general_question, limit=limit) if general else None,
     )
     raise typer.Exit(study_results.tell_study(InProcessEngine(settings, folders=folders), sets, options, out))
+
+
+@app.command(
+    epilog="Example: lora-attention calibrate --data pictures --question 'What is on the table?' --model models/qwen"
+)
+def calibrate(
+    data: Annotated[Path, typer.Option(help="As of compare; of each wording at least 30 pictures.")],
+    question: Annotated[str, typer.Option(help="Asked where a line has none.")] = "",
+    pictures: Annotated[Path | None, typer.Option(help="Folder that names of pictures in --data begin at.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Only so many lines.")] = 120,
+    model: Model = "",
+    max_pixels: Annotated[int | None, typer.Option(help="Largest area of the resized picture.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to add to; left out: the one in the model's folder.")] = None,
+) -> None:
+    """Find the head and the word whose map shows best where the base looks, for each wording of a question.
+
+    Without it nothing is said of whether a map agrees with what the answer depends on. The miniature is calibrated.
+    """
+    settings = with_options(read_settings(), model=model)
+    lines = read_lines(data, question=question, pictures=pictures, limit=limit)
+    options = Options(max_pixels=max_pixels, megapixels=settings.picture_megapixels)
+    study_results.tell_calibration(InProcessEngine(settings), lines, options, out)
 
 
 @app.command(

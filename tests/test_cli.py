@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import cli
 from inference.errors import AdapterError, ModelError, PictureError, SettingsError
 from inference.mini import ADAPTERS_DIR
+from inference.named import split_adapters
 from inference.trace.files import load_session
 from inference.trace.session import AdapterFacts
 from tests.fakes import FakeEngine, make_session
@@ -157,7 +158,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 def test_a_folder_whose_name_reads_as_something_else_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(AdapterError, match="rename the folder"):
-        cli.split_adapters([f"{tmp_path / name}@2"])
+        split_adapters([f"{tmp_path / name}@2"])
 
 
 def test_a_text_file_named_png_is_refused(tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ def test_describe_names_what_an_adapter_touches() -> None:
     ]
 
 
-@pytest.mark.parametrize("command", ["serve", "run", "compare", "adapters"])
+@pytest.mark.parametrize("command", ["serve", "run", "compare", "calibrate", "adapters"])
 def test_help_shows_an_example(command: str) -> None:
     done = RUNNER.invoke(cli.app, [command, "--help"])
     assert done.exit_code == 0

@@ -23,6 +23,7 @@ FREE_OF_MODELS = (
     "inference.settings",
     "inference.protocol",
     "inference.catalog",
+    "inference.named",
     "inference.tensors",
     "inference.placement",
     "inference.weights",

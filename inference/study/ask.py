@@ -50,14 +50,14 @@ def ask_line(engine: Engine, line: Line, options: Options, room: Path) -> Genera
     box = line.box and check_box(line.box, (picture.width, picture.height))
     draws = options.draws if box else None
     request = _request(line, picture, options, thinking=draws is not None)
-    same = yield from _run(engine, request, room / "same")
+    same = yield from ask(engine, request, room / "same")
     own = same
     if len(options.variants) > 1:
         # Rows of single heads are wanted of these only to see whether they agree with the knock-out.
         keep = replace(request.keep, layers=(), heads=()) if draws is None else request.keep
         keep = replace(keep, question=False)
         alone = replace(request, variants=options.variants[1:], words="own", keep=keep, expected_answer=None)
-        answered = yield from _run(engine, alone, room / "own")
+        answered = yield from ask(engine, alone, room / "own")
         own = replace(same, runs=(same.runs[0], *answered.runs))
     knocked: tuple[Knocked, ...] = ()
     if draws is not None:
@@ -78,7 +78,8 @@ def _request(line: Line, picture: Picture, options: Options, *, thinking: bool) 
     )
 
 
-def _run(engine: Engine, request: Request, folder: Path) -> Generator[Progress, None, Session]:
+def ask(engine: Engine, request: Request, folder: Path) -> Generator[Progress, None, Session]:
+    """The engine's progress, and at last the session, which lies in the new folder."""
     folder.mkdir()
     with closing(engine.run(request, folder)) as steps:
         for step in steps:

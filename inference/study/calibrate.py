@@ -5,7 +5,6 @@ Knows no model; answers and boxes of the lines are not used.
 
 import shutil
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from inference.errors import SettingsError
 from inference.evidence.calibration import LEAST_PICTURES, Calibration, calibrate
 from inference.intake import read_picture
 from inference.protocol import Engine, Progress
+from inference.study.ask import ask
 from inference.study.lines import Line
 from inference.trace.request import Generation, Keep, Request
-from inference.trace.session import Session
 
 
 def calibrate_lines(
@@ -42,7 +41,7 @@ def calibrate_lines(
         for line in group:
             picture = read_picture(line.picture, name=line.picture.name, megapixels=megapixels)
             asked = replace(request, question=line.question, images=(picture,))
-            sessions.append((yield from _run(engine, asked, room / str(line.number))))
+            sessions.append((yield from ask(engine, asked, room / str(line.number))))
         calibration = calibrate(sessions, "")
         found.append(replace(calibration, label=calibration.wording))
         for line in group:
@@ -63,13 +62,3 @@ def by_wording(lines: Sequence[Line]) -> list[list[Line]]:
         else:
             groups.append([line])
     return groups
-
-
-def _run(engine: Engine, request: Request, folder: Path) -> Generator[Progress, None, Session]:
-    folder.mkdir()
-    with closing(engine.run(request, folder)) as steps:
-        for step in steps:
-            if isinstance(step, Session):
-                return step
-            yield step
-    raise RuntimeError("the engine ended without a session")

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from inference.errors import SettingsError
+from inference.evidence.calibration import LEAST_PICTURES, Calibration, load_calibrations, save_calibrations
 from inference.study.ask import Options
 from inference.study.read import read_lines
 from inference.study.stored import load_report
 from inference.trace.parse import parse_variant
 from inference.trace.request import BASE
+from tests.fakes import HEADS, LAYERS
 from tests.inference.study.engines import RED_BOX, StudyEngine, write_data
-from viz.study_results import FILES, INTERRUPTED, Sets, run_study, tell_study
+from viz.study_results import FILES, INTERRUPTED, Sets, run_study, tell_calibration, tell_study
 
 OPTIONS = Options((BASE, parse_variant("shortcut")), draws=2)
 
@@ -74,3 +76,28 @@ def test_results_go_into_a_folder(sets: Sets, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="a folder to write to"):
         run_study(StudyEngine(), sets, OPTIONS, tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_calibration_joins_those_of_other_wordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_data(tmp_path / "data", LEAST_PICTURES)
+    engine, file = StudyEngine(), tmp_path / "calibration.json"
+    old = [
+        Calibration("old", wording, 0, 0, 1, 0.5, 30, LAYERS, HEADS) for wording in ("Who is {}", "What is red in {}?")
+    ]
+    save_calibrations(old, file)
+    tell_calibration(engine, read_lines(data), Options(), file)
+    kept, made = load_calibrations(file)
+    assert kept == old[0]
+    assert (made.label, made.wording, made.pictures) == ("What is red in {}?",) * 2 + (LEAST_PICTURES,)
+    assert {request.variants for request in engine.requests} == {(BASE,)}
+    assert "What is red in {}?: layer" in capsys.readouterr().out
+
+
+def test_a_calibration_needs_enough_pictures_and_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = read_lines(write_data(tmp_path / "data", 2))
+    with pytest.raises(SettingsError, match="30 pictures"):
+        tell_calibration(StudyEngine(), lines, Options(), tmp_path / "calibration.json")
+    assert not (tmp_path / "calibration.json").exists()
+    monkeypatch.setattr(StudyEngine, "base_folder", lambda self: None)
+    with pytest.raises(SettingsError, match="--out"):
+        tell_calibration(StudyEngine(), lines, Options(), None)
