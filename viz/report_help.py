@@ -22,9 +22,10 @@ HELP = (
     ),
     (
         "Right, wrong, hit",
-        "A hit: the map's brightest cell lies in the box. Chance is what the boxes cover of their pictures; a head "
-        "that always looks at one place hits as often in the box of another picture. A hit is agreement with the box, "
-        "and no proof that the box was used.",
+        "A hit: the middle of the map's brightest cell lies in the box. Chance is what the boxes cover of their "
+        "pictures; a head that always looks at one place hits as often in the box of another picture. A hit is "
+        "agreement with the box, and no proof that the box was used. The best head is the one that hits most; the "
+        "calibrated one was chosen on other pictures, without any box.",
     ),
     (
         "Does it matter",

@@ -13,10 +13,13 @@ _WORDS: dict[Unit, str] = {"points": f"{NBSP}points", "nats": f"{NBSP}nats", "ti
 
 
 def short(number: float) -> str:
-    """The number with at most three digits and two decimals; below 0.01 with one digit: 0.002, 0.01, -1.5, 123."""
-    digits = 3 if abs(number) >= 0.01 else 1
-    rounded = float(f"{number:.{digits}g}")
-    return f"{round(rounded, 2) if digits == 3 else rounded:g}"
+    """The number with at most three digits and two decimals, near zero with three: 123, -1.5, 0.01, 0.002, 0.000.
+
+    Only of zero itself the text is 0.
+    """
+    if 0 < abs(number) < 0.01:
+        return f"{abs(number):.3f}" if abs(number) < 0.0005 else f"{number:.3f}"
+    return f"{round(float(f'{number:.3g}'), 2):g}"
 
 
 def signed(number: float) -> str:

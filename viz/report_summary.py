@@ -13,6 +13,8 @@ from viz.report_view import Cell, Row
 NO_ANSWER = "no line gives an expected answer"
 NO_BOX = "no line gives a box"
 NO_BLOCK = "blocking the box was not asked for"
+TOO_FEW = "there are too few pictures with a box"
+NOT_CALIBRATED = "the model is not calibrated for these questions"
 NO_ADAPTER = "no adapter was asked"
 
 
@@ -77,9 +79,11 @@ MEASURES = (
     Measure("The box", "Pointing hits", "share", "hits.rate",
             "How often the map's brightest cell lies in the box.", NO_BOX, True),
     Measure("The box", "Pointing hits of the best head", "share", "best_head.rate",
-            "The head is chosen on some lines; this is of the others.", "there are too few boxes", True),
+            "The head is chosen on some lines; this is of the others.", TOO_FEW, True),
     Measure("The box", "Pointing hits of the calibrated head", "share", "calibrated.rate",
             "Chosen for the wording, without boxes, on other pictures.", "the wordings are not calibrated", True),
+    Measure("The box", "Pointing hits of the calibrated head", "share", "calibrated.rate",
+            "Of the head and word that the model is calibrated to.", NOT_CALIBRATED, True),
     Measure("Does it matter", "Cost of hiding the box", "nats", "box_drop",
             "What its own answer loses when nothing may look at the box.", NO_BLOCK, track="cost"),
     Measure("Does it matter", "Cost of hiding random boxes", "nats", "random_drop",
@@ -89,7 +93,9 @@ MEASURES = (
     Measure("Does it matter", "Map and hiding agree", "share", "agreement.rate",
             "The map's peak lies in the box just where the answer needs it.", NO_BLOCK, True),
     Measure("Does it matter", "Best head and hiding agree", "share", "head_agreement.rate",
-            "The same for the peak of the best head, over its own lines.", NO_BLOCK, True),
+            "The same for the peak of the best head, over its own lines.", TOO_FEW, True),
+    Measure("Does it matter", "Calibrated head and hiding agree", "share", "calibrated_agreement.rate",
+            "The same for the peak of the calibrated head.", NOT_CALIBRATED, True),
     Measure("Does it matter", "Calibrated head and hiding agree", "share", "calibrated_agreement.rate",
             "The same for the peak of the calibrated head.", NO_BLOCK, True),
 )  # fmt: skip
@@ -109,13 +115,19 @@ def not_measured(part: Part) -> tuple[str, ...]:
     """What no variant has, by reason: a sentence for each."""
     if not part.summaries:
         return ("Nothing was measured: no picture was asked about.",)
-    has_box = any(item.box is not None for item in part.items)
     reasons: dict[str, list[str]] = {}
     for measure in MEASURES:
         if all(measure.figure(summary) is None for summary in part.summaries):
-            why = NO_BOX if measure.group in _OF_BOXES and not has_box else measure.why
-            reasons.setdefault(why, []).append(measure.name)
+            reasons.setdefault(_why(part, measure), []).append(measure.name)
     return tuple(f"Not measured, since {why}: {', '.join(names)}." for why, names in reasons.items())
+
+
+def _why(part: Part, measure: Measure) -> str:
+    """Why no variant has the figure: what all of its group lacks, else its own reason."""
+    if measure.group in _OF_BOXES and all(item.box is None for item in part.items):
+        return NO_BOX
+    is_blocked = any(look.need is not None for item in part.items for look in item.looks)
+    return NO_BLOCK if measure.group == _OF_BOXES[1] and not is_blocked else measure.why
 
 
 def _row(part: Part, measure: Measure) -> Row:

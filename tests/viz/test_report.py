@@ -12,6 +12,7 @@ from tests.inference.study.made import make_report
 from viz.report import report_html
 from viz.report_content import report_view
 from viz.report_numbers import in_unit, interval, probability, short
+from viz.report_summary import not_measured
 
 EVIL = '<script>window.ran=1</script><img src=x onerror="window.ran=1">'
 EMPTY = ("br", "img", "input", "link", "meta")
@@ -132,8 +133,8 @@ def test_every_figure_of_the_table_is_the_reports(report: Report, page: Page) ->
 
 
 def test_numbers_are_rounded_and_no_more() -> None:
-    assert [short(number) for number in (0, 0.00217, -0.0123, 3.14159, 123.4, -5.0)] == [
-        *("0", "0.002", "-0.01", "3.14", "123", "-5"),
+    assert [short(number) for number in (0, 0.00217, -0.0004, -0.006, -0.0123, 3.14159, 123.4, -5.0)] == [
+        *("0", "0.002", "0.000", "-0.006", "-0.01", "3.14", "123", "-5"),
     ]
     assert in_unit(-0.0234, "points") == "-2.34\u00a0points"
     assert in_unit(0.117, "share") == "12\u00a0%"
@@ -180,10 +181,31 @@ def test_a_picture_stands_in_the_file_once(report: Report, page: Page) -> None:
 def test_what_was_not_measured_is_said_with_its_reason() -> None:
     page = Page(report_html(make_report(boxes=False, general=False)))
     (told,) = [text for text in page.texts if text.startswith("Not measured, since no line gives a box: ")]
-    assert "Pointing hits" in told and "Cost of hiding the box" in told
+    assert "Pointing hits" in told and "Cost of hiding the box" in told and "Calibrated head and hiding agree" in told
     assert "what was forgotten beside the task was not measured" in page.text
     assert "Pointing hits" not in page.texts
     assert [one for one in page.named("rect") if one.get("class") == "box"] == []
+
+
+def test_each_figure_that_is_missing_has_its_own_reason(report: Report) -> None:
+    items = tuple(
+        replace(item, looks=tuple(replace(look, need=None) for look in item.looks)) for item in report.data.items
+    )
+    bare: dict[str, Any] = {
+        "box_drop": None,
+        "random_drop": None,
+        "depends": None,
+        "agreement": None,
+        "head_agreement": None,
+    }
+    summaries = tuple(replace(one, **bare, accuracy=None) for one in report.data.summaries)
+    told = not_measured(replace(report.data, items=items, summaries=summaries))
+    assert told[:2] == (
+        "Not measured, since no line gives an expected answer: Right answers.",
+        "Not measured, since the model is not calibrated for these questions: Pointing hits of the calibrated head.",
+    )
+    assert told[2].startswith("Not measured, since blocking the box was not asked for: Cost of hiding the box, ")
+    assert told[2].endswith("Best head and hiding agree, Calibrated head and hiding agree.")
 
 
 @pytest.mark.parametrize("items", [0, 1])
