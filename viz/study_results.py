@@ -21,7 +21,7 @@ from inference.study.make import make_report
 from inference.study.records import Records
 from inference.study.report import Report
 from inference.study.run import Study, Taken
-from inference.study.stored import save_report
+from inference.study.stored import save_report, write_text
 from inference.study.tables import heads_csv, items_csv, report_text
 from viz.report import report_html
 
@@ -154,5 +154,5 @@ def _write(report: Report, out: Path) -> None:
         ("heads.csv", heads_csv(report)),
         ("report.html", report_html(report)),
     ):
-        (out / name).write_text(text, encoding="utf-8", newline="")
+        write_text(out / name, text)
     save_report(report, out / REPORT)

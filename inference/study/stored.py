@@ -33,14 +33,23 @@ def save_report(report: Report, path: Path) -> None:
     except CodecError as error:
         raise SessionError("a report of finite numbers", str(error), "tell us, this should not happen") from error
     text = json.dumps({"format": FORMAT, "version": VERSION, "report": plain}, ensure_ascii=False, allow_nan=False)
+    write_text(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file of results; it appears under its name when it is whole.
+
+    Raises:
+        SessionError: the disk is full, or the folder cannot be written to.
+    """
     partial = path.with_name(f"{PARTIAL}{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="")
         os.replace(partial, path)
     except OSError as error:
         problem = (error.strerror or "a failing disk").lower()
-        raise SessionError("room on the disk for the report", problem, "free some space, or write elsewhere") from error
+        raise SessionError(f"room for {path.name}", problem, "free some space, or write elsewhere") from error
 
 
 def load_report(path: Path) -> Report:
