@@ -69,8 +69,7 @@ class Attention:
         watch = self._watch
         if watch is not None and watch.layer in (None, layer):
             self._seen.append(self._map(watch, query, key, mask, options["scaling"]))
-        wide = mask.expand(len(query), -1, -1, -1)
-        output, _ = ALL_ATTENTION_FUNCTIONS[_BELOW](module, query, key, value, wide, **options)
+        output, _ = ALL_ATTENTION_FUNCTIONS[_BELOW](module, query, key, value, mask, **options)
         return output, None
 
     def _mask(self, layer: int) -> Bool[torch.Tensor, "rows_or_1 heads_or_1 length length"]:
