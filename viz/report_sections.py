@@ -159,7 +159,8 @@ def _heads(one: HeadsView) -> Markup:
         tag("tbody", *(_head_row(row, one.colour) for row in one.top)),
         class_="heads",
     )
-    return tag("article", title, tag("p", one.told), heads_chart(one), table if one.top else None)
+    wide = tag("div", table, class_="wide", tabindex=0, role="region", aria_label=f"Heads of {one.variant}")
+    return tag("article", title, tag("p", one.told), heads_chart(one), wide if one.top else None)
 
 
 def _head_row(row: HeadRow, colour: str) -> Markup:

@@ -81,9 +81,7 @@ MEASURES = (
     Measure("The box", "Pointing hits of the best head", "share", "best_head.rate",
             "The head is chosen on some lines; this is of the others.", TOO_FEW, True),
     Measure("The box", "Pointing hits of the calibrated head", "share", "calibrated.rate",
-            "Chosen for the wording, without boxes, on other pictures.", "the wordings are not calibrated", True),
-    Measure("The box", "Pointing hits of the calibrated head", "share", "calibrated.rate",
-            "Of the head and word that the model is calibrated to.", NOT_CALIBRATED, True),
+            "Chosen for the wording, without boxes, on other pictures.", NOT_CALIBRATED, True),
     Measure("Does it matter", "Cost of hiding the box", "nats", "box_drop",
             "What its own answer loses when nothing may look at the box.", NO_BLOCK, track="cost"),
     Measure("Does it matter", "Cost of hiding random boxes", "nats", "random_drop",
@@ -96,8 +94,6 @@ MEASURES = (
             "The same for the peak of the best head, over its own lines.", TOO_FEW, True),
     Measure("Does it matter", "Calibrated head and hiding agree", "share", "calibrated_agreement.rate",
             "The same for the peak of the calibrated head.", NOT_CALIBRATED, True),
-    Measure("Does it matter", "Calibrated head and hiding agree", "share", "calibrated_agreement.rate",
-            "The same for the peak of the calibrated head.", NO_BLOCK, True),
 )  # fmt: skip
 _OF_BOXES = ("The box", "Does it matter")
 

@@ -12,7 +12,7 @@ from tests.inference.study.made import make_report
 from viz.report import report_html
 from viz.report_content import report_view
 from viz.report_numbers import in_unit, interval, probability, short
-from viz.report_summary import not_measured
+from viz.report_summary import MEASURES, not_measured
 
 EVIL = '<script>window.ran=1</script><img src=x onerror="window.ran=1">'
 EMPTY = ("br", "img", "input", "link", "meta")
@@ -198,12 +198,15 @@ def test_each_figure_that_is_missing_has_its_own_reason(report: Report) -> None:
         "agreement": None,
         "head_agreement": None,
     }
-    summaries = tuple(replace(one, **bare, accuracy=None) for one in report.data.summaries)
+    summaries = tuple(
+        replace(one, **bare, accuracy=None, calibrated=None, calibrated_agreement=None) for one in report.data.summaries
+    )
     told = not_measured(replace(report.data, items=items, summaries=summaries))
     assert told[:2] == (
         "Not measured, since no line gives an expected answer: Right answers.",
         "Not measured, since the model is not calibrated for these questions: Pointing hits of the calibrated head.",
     )
+    assert len(MEASURES) == len({measure.of for measure in MEASURES})
     assert told[2].startswith("Not measured, since blocking the box was not asked for: Cost of hiding the box, ")
     assert told[2].endswith("Best head and hiding agree, Calibrated head and hiding agree.")
 
