@@ -29,11 +29,13 @@ STAGE_SCRIPTS = (
     "evidence.js",
     "matter.js",
     "dependence.js",
+    "strength.js",
+    "parts.js",
     "study.js",
     "dataset.js",
     "acts.js",
 )
-STYLES = ("page.css", "stage.css", "evidence.css", "matter.css", "aids.css", "dataset.css")
+STYLES = ("page.css", "stage.css", "evidence.css", "matter.css", "strength.css", "aids.css", "dataset.css")
 
 _HEAD = """<meta name="color-scheme" content="light dark">
 <meta name="description" content="See where a Qwen3-VL model and its LoRA adapters look, for every token.">"""
