@@ -126,10 +126,19 @@ async function fetchQuietly(place) {
 function fillKnockOut(view) {
   setText(part("knockout-how"), view.how);
   setText(part("knockout-axis"), `${short(view.low)} to ${short(view.high)}`);
+  setText(part("knockout-legend"), legendOf(view));
   setText(part("knockout-notes"), [...view.notes, view.told].join(" "));
   const body = part("knockout-rows");
   fit(body, view.rows.length, buildDrop);
   view.rows.forEach((row, index) => fillDrop(body.children[index], row, view));
+}
+
+function legendOf(view) {
+  const told = ["Coloured: the fall; dashed: half a nat, below which no dependence is found."];
+  if (view.rows.some((row) => row.chance.length)) told.push("Grey: from the least to the most of the random picks, with their median.");
+  if (view.rows.some((row) => row.words.length > 1)) told.push("By word: how far each fell.");
+  if (view.inset.length) told.push("On the picture: dashed, the box as drawn; solid, all cells that it touches.");
+  return told.join(" ");
 }
 
 function buildDrop() {
