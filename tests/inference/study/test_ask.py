@@ -114,6 +114,19 @@ def test_a_knock_out_of_the_box_is_over_each_variants_own_words(line: Line, tmp_
     assert need.agrees == need.hit
 
 
+@pytest.mark.parametrize(("drop", "random", "depends"), [(0.6, 0.5, True), (0.6, 0.7, False), (0.4, 0.0, False)])
+def test_an_answer_depends_on_a_box_that_costs_enough_and_more_than_any_other(
+    line: Line, tmp_path: Path, drop: float, random: float, depends: bool
+) -> None:
+    asked = ask(StudyEngine(), line, Options(draws=2), tmp_path / "room")
+    (knocked,) = asked.knocked
+    assert knocked.random is not None
+    knocked = replace(knocked, drop=drop, random=replace(knocked.random, drops=(0.0, random)))
+    (look,) = condense(replace(asked, knocked=(knocked,)), key="k", picture="p").item.looks
+    assert look.need is not None
+    assert (look.need.box, look.need.random, look.need.depends) == (drop, (0.0, random), depends)
+
+
 def calibration(wording: str) -> Calibration:
     """Four places before the row that predicts the answer, in layer 3, head 1."""
     return Calibration("made", wording, 3, 1, 4, 2.0, 60, LAYERS, HEADS)

@@ -129,6 +129,20 @@ def test_the_next_box_is_that_of_another_picture() -> None:
     alike = [replace(record, picture="one") for record in made]
     hits = told(alike).summaries[0].hits
     assert hits is not None and hits.shuffled is None
+    # Two lines about each of two pictures: every peak lies in its own picture's boxes, and in none of the other's.
+    corner = replace(made[0].item, box=(0.0, 0.0, 32.0, 32.0))
+    other = replace(made[0].item, box=(64.0, 0.0, 96.0, 32.0))
+    pairs = [
+        replace(
+            record,
+            picture=f"picture {place // 2}",
+            item=other if place // 2 else corner,
+            heads=replace(record.heads, map_peaks=np.full(2, 2 if place // 2 else 0)),
+        )
+        for place, record in enumerate(made)
+    ]
+    hits = told(pairs).summaries[0].hits
+    assert hits is not None and (hits.rate.mean, hits.shuffled) == (1.0, 0.0)
 
 
 def test_map_and_knock_out_are_counted_four_ways() -> None:
