@@ -185,7 +185,7 @@ def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
         [
             gr.Textbox(label="session", visible=False),
             gr.Textbox("base", label="variant", visible=False),
-            *(gr.Number(value, precision=0, label=name, visible=False) for name, value in _MAP_NUMBERS.items()),
+            *(gr.Number(value, precision=0, label=name, visible=False) for name, value in MAP_NUMBERS.items()),
             gr.Textbox("attention", label="pooling", visible=False),
             gr.Number(0, precision=0, label="image", visible=False),
             gr.Textbox("viridis", label="colormap", visible=False),
@@ -198,7 +198,7 @@ def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
         [
             gr.Textbox(label="session", visible=False),
             *(gr.Textbox(None, label=name, visible=False) for name in ("a", "b")),
-            *(gr.Number(value, precision=0, label=name, visible=False) for name, value in _MAP_NUMBERS.items()),
+            *(gr.Number(value, precision=0, label=name, visible=False) for name, value in MAP_NUMBERS.items()),
             gr.Textbox("share", label="measure", visible=False),
             gr.JSON(None, label="box", visible=False),
             gr.Textbox("attention", label="pooling", visible=False),
@@ -216,7 +216,7 @@ def add_endpoints(endpoints: Endpoints, concurrency_id: str) -> None:
     add_endpoint(endpoints.adapters, [], [gr.JSON(label="adapters", visible=False)], **quick)
 
 
-_MAP_NUMBERS = {"token": 0, "token_to": None, "layer": None, "head": None}
+MAP_NUMBERS = {"token": 0, "token_to": None, "layer": None, "head": None}
 
 
 def add_endpoint(function: Any, inputs: list[Any], outputs: list[Any], **named: Any) -> None:

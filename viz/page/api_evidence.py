@@ -1,4 +1,4 @@
-"""The named endpoints that ask the model once more about a session of /analyze: /knockout.
+"""The named endpoints that ask the model once more about a session of /analyze: /knockout and /sweep.
 
 As in `viz.page.api` inputs come unchecked and are checked here; docstrings are the documentation.
 """
@@ -13,11 +13,12 @@ import gradio as gr
 from inference.evidence.inquiry import Inquiry, inquire
 from inference.protocol import Engine
 from inference.trace.session import Session
-from viz.page.api import add_endpoint, progress_told
+from viz.page.api import MAP_NUMBERS, add_endpoint, progress_told
 from viz.page.evidence import End, with_end
 from viz.page.matter import knockout_of
 from viz.page.options import whole_in
 from viz.page.shelf import Shelf
+from viz.page.strength import ask_sweep, sweep_in, sweep_numbers
 from viz.view import Choice
 
 
@@ -62,6 +63,39 @@ class EvidenceEndpoints:
         asked = knockout_of(kept, Choice(image=number), given | which | {"targets": targets or ["box"]})
         yield from self._asked(kept, asked)
 
+    def sweep(
+        self,
+        session: str,
+        adapter: str,
+        scales: list[float] | None = None,
+        token: int = 0,
+        token_to: int | None = None,
+        layer: int | None = None,
+        head: int | None = None,
+        box: list[float] | None = None,
+        image: int = 0,
+    ) -> Generator[dict[str, Any], None, None]:
+        """What an adapter does at several strengths, as JSON; a job yields its progress before.
+
+        The base and the adapter at every scale say the base's answer, in a session of its own whose id, `session`, is
+        for /map and /compare, with `variants` as its labels. session: the id from the summary of /analyze. adapter: a
+        name. scales: a list, 1 as trained, 0 the base; left out, 0 to 1.5 in steps of 0.25. token, token_to, layer,
+        head, image: as for /map, in the session that is made; box: [left, top, right, bottom] in pixels of the
+        picture. For each scale `points` has `base_logprob` and `own_logprob` (of the base's answer and of the
+        adapter's own, in nats, over all words), `on_picture` and `in_box` (shares of all the attention) and
+        `variation` (total variation of the map to the base's within the picture); null is what is not known.
+        """
+        kept = self.shelf.get(session if isinstance(session, str) else "")
+        asked = sweep_in({"adapter": adapter, "scales": scales})
+        with closing(with_end(ask_sweep(self.shelf, self.engine, kept, asked))) as steps:
+            for step in steps:
+                if not isinstance(step, End):
+                    yield progress_told(step)
+                    continue
+                last = token if token_to is None else token_to
+                place = {"token": token, "token_to": last, "layer": layer, "head": head, "image": image}
+                yield sweep_numbers(self.shelf, step.result.session_id, {"choice": place, "box": box})
+
     def _asked(self, session: Session, inquiry: Inquiry[Any]) -> Generator[dict[str, Any], None, None]:
         """Progress, then the result."""
         with closing(with_end(inquire(self.engine, session, inquiry))) as steps:
@@ -85,6 +119,18 @@ def add_evidence_endpoints(endpoints: EvidenceEndpoints, concurrency_id: str) ->
             *(gr.Number(value, precision=0, label=name, visible=False) for name, value in _NUMBERS.items()),
         ],
         [gr.JSON(label="knocked", visible=False)],
+        **model,
+    )
+    add_endpoint(
+        endpoints.sweep,
+        [
+            *(gr.Textbox(label=name, visible=False) for name in ("session", "adapter")),
+            gr.JSON(None, label="scales", visible=False),
+            *(gr.Number(value, precision=0, label=name, visible=False) for name, value in MAP_NUMBERS.items()),
+            gr.JSON(None, label="box", visible=False),
+            gr.Number(0, precision=0, label="image", visible=False),
+        ],
+        [gr.JSON(label="strength", visible=False)],
         **model,
     )
 

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inference.errors import SettingsError
-from inference.evidence.sweep import SCALES, Strength, Sweep, own_answer, own_request, read_sweep
-from inference.protocol import Progress
+from inference.evidence.sweep import SCALES, Strength, Sweep, by_scale, own_answer, own_request, read_sweep
+from inference.protocol import Engine, Progress
 from inference.trace.metrics import Box
 from inference.trace.session import Session
 from viz import overlay, words
@@ -28,7 +28,7 @@ from viz.page.options import box_in, whole_in
 from viz.page.shelf import Shelf
 from viz.slots import slot_count
 from viz.strength_figure import strength_figure
-from viz.strength_view import place_of, strength_csv, strength_view
+from viz.strength_view import place_of, sentences, strength_csv, strength_view
 from viz.view import Choice
 
 MOST_SCALES = 100
@@ -60,26 +60,25 @@ def sweep_in(options: Options) -> Sweep:
     return Sweep(adapter, tuple(float(one) for one in numbers))
 
 
-def ask_sweep(bench: Bench, session: Session, sweep: Sweep) -> Generator[Progress, None, Swept]:
+def ask_sweep(shelf: Shelf, engine: Engine, session: Session, sweep: Sweep) -> Generator[Progress, None, Swept]:
     """The progress of a sweep, and where it is kept; the adapter's own answer is asked for first if it is not known."""
     own = own_answer(session, sweep.adapter)
     if own is None:
-        own = yield from _asked_alone(bench, session, sweep)
+        own = yield from _asked_alone(shelf, engine, session, sweep)
     session_id = ""
-    with closing(bench.shelf.ask(bench.engine, sweep.request(session.request, own))) as steps:
+    with closing(shelf.ask(engine, sweep.request(session.request, own))) as steps:
         for step in steps:
             if isinstance(step, str):
                 session_id = step
             else:
                 yield step
-    bench.note(session_id)
     return Swept(session_id, sweep.adapter)
 
 
-def _asked_alone(bench: Bench, session: Session, sweep: Sweep) -> Generator[Progress, None, str | None]:
+def _asked_alone(shelf: Shelf, engine: Engine, session: Session, sweep: Sweep) -> Generator[Progress, None, str | None]:
     """The adapter's own answer; its session is not kept."""
     request = own_request(session.request, sweep.adapter)
-    with bench.shelf.store.writing() as writing, closing(bench.engine.run(request, writing.folder)) as steps:
+    with shelf.store.writing() as writing, closing(engine.run(request, writing.folder)) as steps:
         for step in steps:
             if isinstance(step, Session):
                 return own_answer(step, sweep.adapter)
@@ -103,6 +102,15 @@ def strength_of(session: Session, options: Options) -> tuple[Choice, Box | None,
     choice = check_choice(session, taken)
     colour = whole_in(options, "colour", 0, least=0, most=len(overlay.ADAPTER_COLOURS) - 1)
     return choice, box_in(options, session, choice.image), colour
+
+
+def sweep_numbers(shelf: Shelf, session_id: str, options: Options) -> dict[str, Any]:
+    """A sweep in numbers for a program, at the choice and box of the options; `variants`: its labels by scale."""
+    session = shelf.get(session_id)
+    choice, box, _ = strength_of(session, options)
+    strength = read_sweep(session, place_of(session, choice, box))
+    told = {"session": session_id, "variants": [run.variant.label for _, run in by_scale(session)]}
+    return told | asdict(strength) | {"sentences": sentences(strength)}
 
 
 _TAKEN = ("token", "token_to", "layer", "head", "image", "within", "colormap")
@@ -156,7 +164,9 @@ def _options(request: Request) -> dict[str, Any]:
 
 
 def _ask(bench: Bench, session: Session, options: Options) -> Steps:
-    return (yield from ask_sweep(bench, session, sweep_in(options)))
+    swept = yield from ask_sweep(bench.shelf, bench.engine, session, sweep_in(options))
+    bench.note(swept.session_id)
+    return swept
 
 
 def _show(session: Session, swept: Swept) -> dict[str, Any]:

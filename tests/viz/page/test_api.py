@@ -81,6 +81,10 @@ def test_endpoints_have_these_parameters(client: Client) -> None:
             ["session", "box", "targets", "who", "heads", "layers", "top", "b", "draws", "seed", "image"],
             ["knocked"],
         ),
+        "/sweep": (
+            ["session", "adapter", "scales", "token", "token_to", "layer", "head", "box", "image"],
+            ["strength"],
+        ),
     }
     assert "other@0.5" in named["/analyze"]["description"]
     assert "Uses no model" in named["/map"]["description"]

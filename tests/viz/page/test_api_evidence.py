@@ -91,3 +91,44 @@ def test_example_of_a_knockout_runs(served: Served, picture: Path, tmp_path: Pat
     assert base.startswith("base: without the box its words fall by 6.00 nats, more than any of 20 random boxes")
     assert whole == "base: without the whole picture its words fall by 6.00 nats."
     assert len(json.loads(out.read_text(encoding="utf-8"))["knocked"]) == 4
+
+
+def test_sweep_gives_curves_and_a_session_of_its_own(client: Client, served: Served, session: str) -> None:
+    job = client.submit(session=session, adapter="shortcut", scales=[1, 0, -0.5], layer=2, box=BOX, api_name="/sweep")
+    found = job.result()
+    assert any("progress" in told for told in job.outputs())
+    assert [point["scale"] for point in found["points"]] == [-0.5, 0, 1]
+    assert found["variants"] == ["shortcut@-0.5", "base", "shortcut"]
+    assert (found["adapter"], found["own_answer"]) == ("shortcut", "circle")
+    assert 0 < found["points"][0]["in_box"] < found["points"][0]["on_picture"] < 1
+    assert (found["points"][1]["variation"], found["points"][2]["variation"] > 0) == (0, True)
+    asked = served.engine.requests[-1]
+    assert (asked.words, asked.expected_answer, asked.keep.keys) == ("base", " circle", "pictures")
+    _, numbers = client.predict(session=found["session"], variant="shortcut@-0.5", api_name="/map")
+    assert numbers["variant"] == "shortcut@-0.5"
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({"scales": "all"}, "scales as a list of numbers"),
+        ({"scales": [0, None]}, "scales as a list of numbers"),
+        ({"scales": [0.5, 0.5]}, "scales that are numbers, each once"),
+        ({"scales": [9]}, "a scale between -4 and 4, got 9"),
+        ({"scales": [step / 50 for step in range(50)]}, "1 to 16 variants, got 50"),
+        ({"adapter": ""}, "the name of an adapter"),
+        ({"session": "gone"}, "a session's id"),
+    ],
+)
+def test_a_bad_sweep_is_one_sentence(client: Client, session: str, sent: dict[str, Any], message: str) -> None:
+    with pytest.raises(Exception, match=message):
+        client.predict(**({"session": session, "adapter": "shortcut"} | sent), api_name="/sweep")
+
+
+def test_example_of_a_sweep_runs(served: Served, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "some" / "sweep.json"
+    command = [sys.executable, "examples/sweep.py", served.url, "--picture", str(picture), "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "scale 0.5: " in done.stdout
+    assert len(json.loads(out.read_text(encoding="utf-8"))["points"]) == 7
