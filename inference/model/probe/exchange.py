@@ -3,18 +3,21 @@
 A run's stream is the sum of its words' embeddings, its pictures' features, what each layer's attention and mlp add, and
 what DeepStack adds behind the first layers. Embeddings are the same for all variants, and no adapter is known to touch
 the norm behind the last layer; so with all pieces taken from another run only an adapter on lm_head is left out.
-Knows no adapter: those that are on take part.
 """
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 
-from inference.evidence.trials import Piece
+from inference.evidence.trials import Exchange, Outcome, Piece, Trial, Watch
+from inference.model.parts import Parts
+from inference.model.probe.outcomes import read_outcomes
+from inference.model.probe.stage import Stage
 
 Noted = dict[Piece, Float[torch.Tensor, "tokens width"]]
 """What each piece added at every position."""
@@ -23,6 +26,50 @@ PICTURES = Piece("pictures")
 
 _Added = Float[torch.Tensor, "rows tokens width"]
 _Hook = Callable[..., _Added | None]
+
+
+@dataclass(frozen=True)
+class _Swaps:
+    """Exchanges between the same two models over the same words: their numbers, and the pieces of each."""
+
+    receiver: Parts
+    donor: Parts
+    said: tuple[int, ...]
+    rows: tuple[tuple[int, frozenset[Piece]], ...]
+
+    def noted(self) -> frozenset[Piece]:
+        """The pieces of the text layers that any of them takes."""
+        return frozenset(piece for _, pieces in self.rows for piece in pieces) - {PICTURES}
+
+    def batches(self, stage: Stage) -> list[tuple[tuple[int, frozenset[Piece]], ...]]:
+        most = stage.rows_at_once(len(self.said))
+        return [self.rows[at : at + most] for at in range(0, len(self.rows), most)]
+
+
+def count_passes(stage: Stage, trials: Sequence[Trial]) -> int:
+    """How many passes these exchanges take: one of each donor over each words, and those of the receivers."""
+    return sum(bool(swaps.noted()) + len(swaps.batches(stage)) for swaps in _grouped(stage, trials))
+
+
+def run_exchanges(stage: Stage, trials: Sequence[Trial], watch: Watch | None) -> Generator[None, None, list[Outcome]]:
+    """Pauses after each pass, and returns what each exchange gave."""
+    outcomes: dict[int, Outcome] = {}
+    for swaps in _grouped(stage, trials):
+        own, donors = stage.see(swaps.receiver), stage.see(swaps.donor)
+        noted: Noted = {}
+        if pieces := swaps.noted():
+            with stage.wearing(swaps.donor), noting(stage.model, pieces) as noted:
+                stage.forward([swaps.said], [donors])
+            yield
+        for batch in swaps.batches(stage):
+            numbers, rows = zip(*batch, strict=True)
+            said = [swaps.said] * len(rows)
+            pictures = [donors if PICTURES in row else own for row in rows]
+            with stage.wearing(swaps.receiver), exchanging(stage.model, rows, noted):
+                logits, maps = stage.forward(said, pictures, watch=watch)
+            outcomes |= zip(numbers, read_outcomes(stage, said, logits, watch, maps), strict=True)
+            yield
+    return [outcomes[number] for number in range(len(trials))]
 
 
 @contextmanager
@@ -77,17 +124,14 @@ def exchanging(model: Any, rows: Sequence[Collection[Piece]], noted: Noted) -> I
         yield
 
 
-def mix_features(own: Any, donor: Any, rows: Sequence[Collection[Piece]]) -> Any:
-    """The pictures' features and what DeepStack adds, for a batch: the donor's in rows that exchange `pictures`.
-
-    As the vision tower gives them for one row each: a tensor a picture, and those of the next row behind the last.
-    """
-    chosen = [donor if PICTURES in pieces else own for pieces in rows]
-    layers = range(len(own.deepstack_features))
-    return type(own)(
-        pooler_output=[of_one for one in chosen for of_one in one.pooler_output],
-        deepstack_features=[[of_one for one in chosen for of_one in one.deepstack_features[layer]] for layer in layers],
-    )
+def _grouped(stage: Stage, trials: Sequence[Trial]) -> list[_Swaps]:
+    groups: dict[tuple[Parts, Parts, tuple[int, ...]], list[tuple[int, frozenset[Piece]]]] = {}
+    for number, trial in enumerate(trials):
+        if not isinstance(trial.change, Exchange):
+            raise ValueError(f"a trial with {trial.change}; only exchanges are run here")
+        key = (stage.parts(trial.variant), stage.parts(trial.change.donor), trial.said)
+        groups.setdefault(key, []).append((number, frozenset(trial.change.pieces)))
+    return [_Swaps(*key, tuple(rows)) for key, rows in groups.items()]
 
 
 def _attention_pieces(pieces: Collection[Piece], layer: int) -> list[Piece]:

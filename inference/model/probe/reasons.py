@@ -1,11 +1,11 @@
 """Why a head moved: one row of attention recomputed from queries and keys of which some are the variant's.
 
 A row is made of a query and keys, each a projection of what earlier layers handed over. Taking one of the three from
-the variant and the rest from the base tells how far it turns the row by itself. Knows no adapter: those that are on
-take part.
+the variant and the rest from the base tells how far it turns the row by itself.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import functools
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,9 @@ from jaxtyping import Float
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb
 
 from inference.evidence.trials import Reason, Shares
+from inference.model.parts import Parts
+from inference.model.probe.stage import Stage
+from inference.trace.request import BASE, Variant
 
 _LEAST_MOVED = 1e-6
 Row = Float[torch.Tensor, "keys"]
@@ -34,6 +37,40 @@ class _Halves:
 
     query: Float[torch.Tensor, "dim"]
     keys: Float[torch.Tensor, "keys dim"]
+
+
+def count_passes(reasons: Sequence[Reason]) -> int:
+    """How many passes these take: one of each variant, and one of the base, over each words."""
+    return len({(variant, reason.said) for reason in reasons for variant in (BASE, reason.variant)})
+
+
+def run_reasons(stage: Stage, reasons: Sequence[Reason]) -> Generator[None, None, list[Shares]]:
+    """Pauses after each pass, and returns why each row turned."""
+    shares: dict[int, Shares] = {}
+    for said in dict.fromkeys(reason.said for reason in reasons):
+        asked = [number for number, reason in enumerate(reasons) if reason.said == said]
+        layers = {reasons[number].layer for number in asked}
+        base = yield from _run(stage, BASE, said, layers)
+        for variant in dict.fromkeys(reasons[number].variant for number in asked):
+            own = base if variant == BASE else (yield from _run(stage, variant, said, layers))
+            for number in asked:
+                reason = reasons[number]
+                if reason.variant == variant:
+                    switch = functools.partial(stage.wearing, stage.parts(variant))
+                    shares[number] = share_out(stage.model, reason, base[reason.layer], own[reason.layer], switch)
+    return [shares[number] for number in range(len(reasons))]
+
+
+def _run(
+    stage: Stage, variant: Variant, said: tuple[int, ...], layers: Iterable[int]
+) -> Generator[None, None, dict[int, Handed]]:
+    """Pauses after the one pass, and returns what the attention of these layers was handed in it."""
+    parts: Parts = stage.parts(variant)
+    pictures = stage.see(parts)
+    with stage.wearing(parts), noting_inputs(stage.model, layers) as handed:
+        stage.forward([said], [pictures])
+    yield
+    return handed
 
 
 @contextmanager

@@ -5,16 +5,16 @@ batch, each with its own words, pictures and block.
 """
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
-
-from inference.evidence.trials import Block, Erase, Findings, Outcome, Probe, Switch, Trial, Watch
+from inference.evidence.trials import Block, Erase, Exchange, Findings, Outcome, Probe, Shares, Switch, Trial
 from inference.evidence.validate import Frame, all_said, check_places
 from inference.model.parts import Parts
 from inference.model.prepare import check_length
+from inference.model.probe import exchange, reasons
+from inference.model.probe.outcomes import read_outcomes
 from inference.model.probe.stage import Stage
 from inference.protocol import Progress
 
@@ -37,17 +37,21 @@ def run_probe(stage: Stage, probe: Probe, notes: Sequence[str]) -> Generator[Pro
     """
     started = time.perf_counter()
     _check(stage, probe)
-    passes = _plan(stage, probe.trials)
+    exchanged = {number: trial for number, trial in enumerate(probe.trials) if isinstance(trial.change, Exchange)}
+    passes = _plan(stage, {number: trial for number, trial in enumerate(probe.trials) if number not in exchanged})
+    total = len(passes) + exchange.count_passes(stage, [*exchanged.values()])
+    total += reasons.count_passes(probe.reasons)
     with stage.open():
-        outcomes = yield from _told(_run_passes(stage, probe, passes), done=0, total=len(passes))
+        outcomes, shares = yield from _told(_run_all(stage, probe, passes, exchanged), total=total)
     in_order = tuple(outcomes[number] for number in range(len(probe.trials)))
     # The same note from two variants is told once.
     told = tuple(dict.fromkeys(notes))
-    yield Findings(in_order, (), stage.passes, time.perf_counter() - started, told)
+    yield Findings(in_order, tuple(shares), stage.passes, time.perf_counter() - started, told)
 
 
-def _told(steps: Generator[None, None, _Result], *, done: int, total: int) -> Generator[Progress, None, _Result]:
-    """Progress before the first pass and after each, of work before which so many of all passes were done."""
+def _told(steps: Generator[None, None, _Result], *, total: int) -> Generator[Progress, None, _Result]:
+    """Progress before the first pass and after each, of work that takes so many."""
+    done = 0
     yield Progress("trials", done=done, total=total)
     while True:
         try:
@@ -74,10 +78,10 @@ def _check(stage: Stage, probe: Probe) -> None:
     check_length(loaded, len(stage.prompt) + max(map(len, all_said(probe))))
 
 
-def _plan(stage: Stage, trials: Sequence[Trial]) -> list[_Pass]:
+def _plan(stage: Stage, trials: Mapping[int, Trial]) -> list[_Pass]:
     """The passes: the first of every group, then the second of every group, so that what is painted serves them all."""
     groups: dict[tuple[Parts, int], list[int]] = {}
-    for number, trial in enumerate(trials):
+    for number, trial in trials.items():
         switch = trial.change if isinstance(trial.change, Switch) else None
         key = (stage.parts(trial.variant, switch), len(trial.said))
         groups.setdefault(key, []).append(number)
@@ -87,6 +91,16 @@ def _plan(stage: Stage, trials: Sequence[Trial]) -> list[_Pass]:
         for turn, at in enumerate(range(0, len(numbers), most)):
             passes.append((turn, _Pass(parts, tuple(numbers[at : at + most]))))
     return [one for _, one in sorted(passes, key=lambda turned: turned[0])]
+
+
+def _run_all(
+    stage: Stage, probe: Probe, passes: Sequence[_Pass], exchanged: Mapping[int, Trial]
+) -> Generator[None, None, tuple[dict[int, Outcome], list[Shares]]]:
+    """Pauses after each pass, and returns outcomes by their trials' numbers, and shares."""
+    outcomes = yield from _run_passes(stage, probe, passes)
+    swapped = yield from exchange.run_exchanges(stage, [*exchanged.values()], probe.watch)
+    shares = yield from reasons.run_reasons(stage, probe.reasons)
+    return outcomes | dict(zip(exchanged, swapped, strict=True)), shares
 
 
 def _run_passes(stage: Stage, probe: Probe, passes: Sequence[_Pass]) -> Generator[None, None, dict[int, Outcome]]:
@@ -108,23 +122,6 @@ def _run_pass(stage: Stage, probe: Probe, one: _Pass) -> dict[int, Outcome]:
     with stage.wearing(one.parts):
         logits, maps = stage.forward(said, pictures, blocks=blocks, watch=probe.watch)
     return dict(zip(one.numbers, read_outcomes(stage, said, logits, probe.watch, maps), strict=True))
-
-
-def read_outcomes(
-    stage: Stage,
-    said: Sequence[Sequence[int]],
-    logits: torch.Tensor,
-    watch: Watch | None,
-    maps: torch.Tensor | None,
-) -> list[Outcome]:
-    """What each row of a pass gave, from what `Stage.forward` returned."""
-    words = torch.tensor([list(row) for row in said], device=logits.device)
-    logprobs = logits.float().log_softmax(-1).gather(-1, words[..., None])[..., 0].tolist()
-    if watch is None or maps is None:
-        return [Outcome(tuple(row)) for row in logprobs]
-    span = stage.images[watch.image]
-    grids = maps.view(-1, span.rows, span.cols).cpu().numpy()
-    return [Outcome(tuple(row), grid.copy()) for row, grid in zip(logprobs, grids, strict=True)]
 
 
 def _names_heads(trial: Trial) -> bool:
