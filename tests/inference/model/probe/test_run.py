@@ -1,6 +1,7 @@
 """The order of trials, who runs beside whom, and that the model is the base again however it ends."""
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,12 +163,22 @@ def test_more_than_fit_become_several_passes(engine: ModelEngine, monkeypatch: p
 
 def test_room_is_counted_in_masks_logits_and_pictures(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "free_bytes", lambda device: 2 * 10**9)
+    monkeypatch.setattr(plan, "_PASS_TOKENS", {"cpu": 10**9})
     few, many = passes_that_fit(loaded, 100, 1, 9), passes_that_fit(loaded, 1000, 1, 9)
     assert few > many > passes_that_fit(loaded, 1000, 1, 9, by_head=True) > 1
     # A mask of 10,000 by 10,000 places takes 6 bytes for each.
     assert passes_that_fit(loaded, 10_000, 1, 9) == 1
     assert passes_that_fit(loaded, 1000, 400, 9) < many > passes_that_fit(loaded, 1000, 1, 90_000)
     assert pictures_that_fit(loaded, 100) > pictures_that_fit(loaded, 1000) > pictures_that_fit(loaded, 10**9) == 1
+
+
+def test_a_pass_is_short_enough_to_wait_for(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "free_bytes", lambda device: 10**15)
+    assert [passes_that_fit(loaded, length, 1, 9) for length in (1, 100, 1025, 9000)] == [2048, 20, 1, 1]
+    elsewhere = replace(loaded, device=torch.device("meta"))
+    assert passes_that_fit(elsewhere, 100, 1, 9) == 163
+    # A token stands for 2 x 2 patches.
+    assert [pictures_that_fit(loaded, patches) for patches in (4, 400, 9000)] == [2048, 20, 1]
 
 
 def test_the_engine_of_this_process_loads_and_tries(base_folder: Path, adapters_folder: Path) -> None:
