@@ -64,7 +64,8 @@ def pictures_that_fit(loaded: LoadedModel, patches: int) -> int:
     vision = loaded.vision_config
     working = (8 * vision.hidden_size + 2 * vision.intermediate_size) * patches * loaded.dtype.itemsize
     room = int(_SHARE * free_bytes(loaded.device) / working)
-    return max(1, min(room, _pass_tokens(loaded) * vision.spatial_merge_size**2 // patches))
+    most: int = _pass_tokens(loaded) * vision.spatial_merge_size**2 // patches
+    return max(1, min(room, most))
 
 
 def _pass_tokens(loaded: LoadedModel) -> int:
