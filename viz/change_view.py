@@ -12,7 +12,7 @@ from viz.view import Scale, Sprite
 
 Unit = Literal["shares", "floor"]
 """What charts of change are in: the measure itself, or multiples of the noise floor."""
-Noise = Literal["alike", "shift", "jpeg", "question", "shuffle"]
+Noise = Literal["alike", "shift", "jpeg", "question", "precision", "shuffle"]
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,16 @@ from inference.trace import compare
 from inference.trace.request import Picture, Request, Variant
 from inference.trace.session import Run, Session, Trace
 
-Kind = Literal["shift", "jpeg", "question", "shuffle"]
+Kind = Literal["shift", "jpeg", "question", "precision", "shuffle"]
 KINDS: dict[Kind, str] = {
     "shift": "the picture shifted by one pixel, right and down",
     "jpeg": "the picture saved as JPEG at quality 95",
     "question": "the question re-worded",
+    "precision": "the model in float32 instead of 16 bits",
     "shuffle": "adapters of the same norm with shuffled factors",
 }
 """What is done, for people. All but the last ought to change nothing; the last is what any change of its size does."""
-ALIKE: tuple[Kind, ...] = ("shift", "jpeg", "question")
+ALIKE: tuple[Kind, ...] = ("shift", "jpeg", "question", "precision")
 
 SEEDS = (1, 2)
 """How shuffled adapters are drawn."""
@@ -93,7 +94,11 @@ def floor_requests(session: Session, question: str = "") -> Plan:
         reruns.append(Rerun("shift", replace(plain, images=shifted)))
         reruns.append(Rerun("jpeg", replace(plain, images=pressed)))
         reruns.append(Rerun("question", replace(plain, question=other)))
-    left_out = [_precision_told(session)]
+        if session.model.dtype != "float32":
+            reruns.append(Rerun("precision", replace(plain, full_precision=True)))
+    left_out = []
+    if session.model.dtype == "float32":
+        left_out.append("Precision: nothing to measure, for the model runs in float32.")
     base = next((run for run in session.runs if run.variant.is_base), None)
     adapted = [run.variant for run in session.runs if not run.variant.is_base]
     if base is None:
@@ -116,6 +121,8 @@ def kind_of(session: Session, rerun: Session) -> Kind:
     if sizes[0] == sizes[1]:
         if any(adapter.shuffle for variant in again.variants for adapter in variant.adapters):
             return "shuffle"
+        if again.full_precision and not asked.full_precision:
+            return "precision"
         for kind, note in _NOTES.items():
             if all(note in picture.notes for picture in again.images):
                 return kind
@@ -259,9 +266,3 @@ def _remade(picture: Picture, kind: Kind) -> Picture:
     kept = io.BytesIO()
     image.save(kept, "PNG", compress_level=1)
     return replace(picture, png=kept.getvalue(), notes=(*picture.notes, _NOTES[kind]))
-
-
-def _precision_told(session: Session) -> str:
-    if session.model.dtype == "float32":
-        return "Precision: nothing to measure, for the model runs in float32."
-    return f"Precision: not measured; the model runs in {session.model.dtype}, and so do all runs compared here."

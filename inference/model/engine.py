@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from inference.model.check import check_memory
 from inference.model.decode import see_pictures
 from inference.model.load import LoadedModel, read_facts
 from inference.model.plan import plan_batches, rows_that_fit
+from inference.model.precision import in_float32
 from inference.model.prepare import check_length, prepare
 from inference.model.probe.run import run_probe
 from inference.model.probe.stage import Stage
@@ -123,12 +124,21 @@ class ModelEngine:
     def _answer(
         self, request: Request, chosen: Sequence[Chosen], folder: Path
     ) -> Generator[Progress | Session, None, None]:
-        task = prepare(self._loaded, self._settings, request)
+        if request.full_precision:
+            for adapters in chosen:  # before, or those loaded inside would stay in float32
+                self._roster.load(adapters)
+        with in_float32(self._loaded) if request.full_precision else nullcontext(self._loaded) as loaded:
+            yield from self._answer_with(loaded, request, chosen, folder)
+
+    def _answer_with(
+        self, loaded: LoadedModel, request: Request, chosen: Sequence[Chosen], folder: Path
+    ) -> Generator[Progress | Session, None, None]:
+        task = prepare(loaded, self._settings, request)
         asked = extent(task, self._facts)
         self._check_room(task, asked)
         yield Progress("size", total=kept_bytes(asked, request.keep), text=describe_size(asked, request.keep))
         runs, notes = yield from self._take_turns(task, chosen, folder, asked)
-        session = self._session(request, chosen, runs, [*_request_notes(request, task, self._loaded), *notes])
+        session = self._session(task, chosen, runs, [*_request_notes(request, task, loaded), *notes])
         write_session(session, folder)
         yield session
 
@@ -137,7 +147,7 @@ class ModelEngine:
     ) -> Generator[Progress, None, tuple[list[Run], list[str]]]:
         """Every variant's run, and what the person should know of them; pictures are seen once for all that share."""
         turns, notes = self._load_all(task.request, chosen)
-        batches = self._plan(task.request, chosen, asked)
+        batches = self._plan(task, chosen, asked)
         variants = task.request.variants
         has_base = task.request.same_words and any(variant.is_base for variant in variants)
         base = Spoken() if has_base and len(batches) > 1 else None
@@ -151,7 +161,7 @@ class ModelEngine:
                 if features is None:
                     yield Progress("picture", variants[numbers[0]].label, 0, task.request.generation.max_new_tokens)
                     started = time.perf_counter()
-                    features = see_pictures(self._loaded, task.pixels)
+                    features = see_pictures(task.loaded, task.pixels)
                     batch = replace(batch, picture_s=time.perf_counter() - started)
                 batch = replace(batch, features=features)
             done = yield from answer(task, batch)
@@ -168,27 +178,27 @@ class ModelEngine:
             turns.append(Turn(variant, number, time.perf_counter() - started))
         return turns, notes
 
-    def _plan(self, request: Request, chosen: Sequence[Chosen], asked: Extent) -> list[list[int]]:
+    def _plan(self, task: Task, chosen: Sequence[Chosen], asked: Extent) -> list[list[int]]:
         """The numbers of the variants that run together, batch by batch; tells which run by themselves, and why."""
         problems = [self._bank.mixing_problem(adapters) for adapters in chosen]
-        for variant, problem in zip(request.variants, problems, strict=True):
+        variants = task.request.variants
+        for variant, problem in zip(variants, problems, strict=True):
             if problem and len(chosen) > 1:
                 _log.info("%s runs by itself, for it %s", variant.label, problem)
-        most = self._most_rows or rows_that_fit(self._loaded, asked)
-        return plan_batches(request.variants, [not problem for problem in problems], most=most)
+        most = self._most_rows or rows_that_fit(task.loaded, asked)
+        return plan_batches(variants, [not problem for problem in problems], most=most)
 
     def _switch(self, chosen: Sequence[Chosen], turns: Sequence[Turn]) -> AbstractContextManager[None]:
         """The adapters of these turns on, each in its own row."""
         rows = [chosen[turn.number] for turn in turns]
         return self._bank.active(rows[0]) if len(rows) == 1 else self._bank.mixed(rows)
 
-    def _session(
-        self, request: Request, chosen: Sequence[Chosen], runs: Sequence[Run], notes: Sequence[str]
-    ) -> Session:
+    def _session(self, task: Task, chosen: Sequence[Chosen], runs: Sequence[Run], notes: Sequence[str]) -> Session:
         facts = {facts.name: replace(facts, folder="") for adapters in chosen for facts, _ in adapters}
         created = datetime.now(UTC).isoformat(timespec="seconds")
         # The same note from two variants is told once.
-        return Session(request, self._facts, tuple(runs), created, tuple(dict.fromkeys(notes)), tuple(facts.values()))
+        told, model = tuple(dict.fromkeys(notes)), read_facts(task.loaded)
+        return Session(task.request, model, tuple(runs), created, told, tuple(facts.values()))
 
     def _check_room(self, task: Task, asked: Extent) -> None:
         """Refuses what the model cannot read to its end, and rows that there is no room for."""

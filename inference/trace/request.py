@@ -117,6 +117,8 @@ class Request:
     """Bounds on the resized picture's area in pixels; None: the model's own."""
     compare_eager: bool = False
     """Run each variant's words once more with eager attention, and tell by how much the rows differ."""
+    full_precision: bool = False
+    """Run in float32, whatever precision the model was loaded in."""
 
     @property
     def same_words(self) -> bool:

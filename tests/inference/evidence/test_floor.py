@@ -86,10 +86,19 @@ def test_the_shifted_picture_and_the_jpeg_are_what_they_are_said_to_be() -> None
 
 def test_what_cannot_be_measured_is_told() -> None:
     session = make_session(replace(make_session().request, variants=(parse_variant("other"),)))
-    plan = floor_requests(replace(session, model=replace(session.model, dtype="bfloat16")))
+    plan = floor_requests(session)
     assert [one.kind for one in plan.reruns] == ["shift", "jpeg", "question"]
-    assert plan.left_out[0].startswith("Precision: not measured; the model runs in bfloat16")
+    assert plan.left_out[0].startswith("Precision: nothing to measure")
     assert "the base was not asked" in plan.left_out[1]
+
+
+def test_a_model_of_16_bits_is_asked_in_float32_too() -> None:
+    session = same_words_session()
+    plan = floor_requests(replace(session, model=replace(session.model, dtype="bfloat16")))
+    assert [one.kind for one in plan.reruns] == ["shift", "jpeg", "question", "precision", "shuffle", "shuffle"]
+    assert [one.request.full_precision for one in plan.reruns] == [False] * 3 + [True] + [False] * 2
+    assert kind_of(session, make_session(plan.reruns[3].request)) == "precision"
+    assert plan.left_out == ()
 
 
 @pytest.mark.parametrize(
