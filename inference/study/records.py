@@ -78,8 +78,9 @@ class Records:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab+") as file:
-                file.seek(0)
+            if not self._path.exists():
+                return
+            with self._path.open("rb+") as file:
                 whole = 0
                 for text in file:
                     if text.endswith(b"\n"):

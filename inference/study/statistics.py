@@ -6,6 +6,7 @@ each line which picture it is about, counted from 0.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -38,8 +39,7 @@ def estimate(values: Float[np.ndarray, "lines"], groups: Int[np.ndarray, "lines"
     sums, counts = _by_group(values, groups), _by_group(np.ones_like(values), groups)
     low = high = None
     if len(sums) >= FEWEST:
-        rng = np.random.default_rng(seed)
-        drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
+        drawn = _drawn(len(sums), seed)
         low, high = (float(edge) for edge in np.percentile((drawn @ sums) / (drawn @ counts), (2.5, 97.5)))
     return Estimate(float(values.mean()), low, high, len(values))
 
@@ -82,6 +82,13 @@ def split_groups(groups: Int[np.ndarray, "lines"], *, seed: int) -> tuple[Int[np
     names = np.unique(groups)
     first = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
     return np.flatnonzero(np.isin(groups, first)), np.flatnonzero(~np.isin(groups, first))
+
+
+@lru_cache(maxsize=2)
+def _drawn(count: int, seed: int) -> Float[np.ndarray, "resamples pictures"]:
+    """How often each picture is drawn; kept, since every figure of a set is drawn alike."""
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    return drawn.astype(np.float64)
 
 
 def _signs(count: int, exact: bool, seed: int) -> Iterator[Float[np.ndarray, "flips pictures"]]:
