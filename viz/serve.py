@@ -26,8 +26,8 @@ from viz.page.examples import read_examples
 from viz.page.kinds import KINDS
 from viz.page.routes import session_routes
 from viz.page.shelf import Shelf
-from viz.page.strength import strength_routes
 from viz.page.skin import look_and_feel
+from viz.page.strength import strength_routes
 from viz.page.weights import WeightDesk, weight_routes
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -55,7 +55,8 @@ def build_asgi(
     desk, results = WeightDesk.of(shelf, engine), Results(shelf, KINDS)
     page = build_page(engine, settings, shelf, desk, results, examples=read_examples(examples))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    plain = [*session_routes(shelf), *weight_routes(desk), *strength_routes(shelf), *evidence_routes(results), *dataset_routes()]
+    plain = [*session_routes(shelf), *weight_routes(desk), *strength_routes(shelf), *evidence_routes(results)]
+    plain += dataset_routes()
     app.router.routes.extend([Route("/api/health", _health(engine)), *plain])
     limit = int(settings.upload_mb * 1e6)
     gr.mount_gradio_app(app, page, path="/", max_file_size=limit, **look_and_feel())
