@@ -93,6 +93,15 @@ def test_a_run_in_float32_is_that_of_the_rounded_weights(
         np.testing.assert_array_equal(again.run(label).trace.rows, plain.run(label).trace.rows)
 
 
+def test_adapters_that_come_with_such_a_run_are_in_16_bits_afterwards(
+    room: Room, base_folder: Path, adapters_folder: Path
+) -> None:
+    loaded = load_model(str(base_folder), device="cpu", dtype="bfloat16")
+    engine = ModelEngine(loaded, Settings(), lambda: find_adapters(adapters_folder))
+    finish(engine.run(replace(ASKED, full_precision=True), room()))
+    assert {weight.dtype for weight in loaded.model.parameters()} == {torch.bfloat16}
+
+
 def test_a_floor_has_what_precision_does(room: Room, engine: ModelEngine) -> None:
     session = finish(engine.run(ASKED, room()))
     request = next(one.request for one in floor_requests(session).reruns if one.kind == "precision")
