@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from inference.errors import SessionError
+from inference.errors import SessionError, SettingsError
 from inference.study.report import Item
 from inference.trace.codec import CodecError, Decoder, to_plain
 from inference.trace.session import AdapterFacts, ModelFacts
@@ -98,12 +98,13 @@ class Records:
         """Writes the record to the disk, so that not even a loss of power takes it back.
 
         Raises:
-            SessionError: a number of it is not finite, or the disk is full.
+            SettingsError: a number of it is not finite.
+            SessionError: the disk is full.
         """
         try:
             plain = {"version": VERSION, "record": to_plain(record, _text_of)}
         except CodecError as error:
-            raise SessionError("finite numbers of the model", str(error), "try another precision") from error
+            raise SettingsError("finite numbers from the model", str(error), "try another precision") from error
         text = json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
         try:
             with self._path.open("ab") as file:
@@ -134,6 +135,8 @@ def _decode(text: bytes, wanted: set[str]) -> Iterator[Record]:
 def _text_of(field: str, value: bytes | np.ndarray) -> str:
     if isinstance(value, np.ndarray):
         buffer = io.BytesIO()
+        if not np.isfinite(value).all():
+            raise CodecError(f"others among the {field}")
         np.save(buffer, value, allow_pickle=False)
         value = buffer.getvalue()
     return base64.b64encode(value).decode("ascii")

@@ -31,7 +31,7 @@ def save_report(report: Report, path: Path) -> None:
     try:
         plain = to_plain(report, _text_of)
     except CodecError as error:
-        raise SessionError("a report of finite numbers", str(error), "tell us, this should not happen") from error
+        raise SessionError("a report of finite numbers", str(error), "make the report again") from error
     text = json.dumps({"format": FORMAT, "version": VERSION, "report": plain}, ensure_ascii=False, allow_nan=False)
     write_text(path, text)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from inference.errors import AdapterError, PictureError
@@ -16,7 +17,8 @@ from inference.study.records import Records
 from inference.study.run import Study
 from inference.study.stored import load_report, save_report
 from inference.trace.parse import parse_variant
-from inference.trace.request import BASE, Generation
+from inference.trace.request import BASE, Generation, Request
+from inference.trace.session import Run
 from tests.fakes import make_picture
 from tests.inference.study.engines import RED_BOX, StudyEngine, write_data
 
@@ -174,6 +176,34 @@ def test_bad_lines_are_told_by_number_and_the_others_asked(spoilt: Path) -> None
     assert "a text file" in reasons[0] and "inside the picture" in reasons[1] and "no area" in reasons[2]
     part = make_report(done, None, OPTIONS).data
     assert (part.lines, len(part.skipped), part.remaining) == (4, 3, 0)
+
+
+class Broken(StudyEngine):
+    """Its second question gets a probability, or attention, that is no number."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__()
+        self.part = part
+
+    def _run(self, request: Request, run: Run) -> Run:
+        made, trace = super()._run(request, run), run.trace
+        if "in 2" not in request.question:
+            return made
+        if self.part == "attention":
+            return replace(made, trace=replace(made.trace, sums=np.full_like(trace.sums, np.nan)))
+        tokens = tuple(
+            replace(token, scores=token.scores and replace(token.scores, logprob=float("nan")))
+            for token in made.trace.tokens
+        )
+        return replace(made, trace=replace(made.trace, tokens=tokens))
+
+
+@pytest.mark.parametrize("part", ["attention", "probability"])
+def test_a_line_whose_numbers_are_none_is_skipped(tmp_path: Path, part: str) -> None:
+    write_data(tmp_path / "data", 3)
+    done = finish(Broken(part), tmp_path)
+    assert [record.item.number for record in done.records] == [1, 3]
+    assert [(one.number, "finite numbers" in one.reason) for one in done.skipped] == [(2, True)]
 
 
 def test_all_bad_is_one_clear_error(tmp_path: Path) -> None:
