@@ -3,12 +3,13 @@
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from inference.errors import AdapterError, SettingsError, VisualizerError
+from inference.errors import AdapterError, ModelError, SettingsError, VisualizerError
 from inference.evidence.trials import Block, Erase, Findings, Probe, Switch, Trial, Watch
 from inference.in_process import InProcessEngine
 from inference.model import plan
@@ -16,6 +17,7 @@ from inference.model.engine import ModelEngine
 from inference.model.load import LoadedModel
 from inference.model.plan import passes_that_fit, pictures_that_fit
 from inference.model.probe import run as run_module
+from inference.model.probe.stage import Stage
 from inference.protocol import Progress
 from inference.settings import Settings
 from inference.trace.parse import parse_variant
@@ -149,6 +151,18 @@ def test_the_pictures_own_token_cannot_be_said(engine: ModelEngine, loaded: Load
     token = loaded.model.config.image_token_id
     with pytest.raises(SettingsError, match=f"none of them a picture's, got {token}"):
         probe(engine, asked(Trial((token, 301))))
+
+
+def test_numbers_that_are_not_finite_are_told(engine: ModelEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = Stage.forward
+
+    def overflows(*given: Any, **named: Any) -> Any:
+        logits, maps = forward(*given, **named)
+        return logits.index_fill(0, torch.tensor([len(logits) - 1]), torch.nan), maps
+
+    monkeypatch.setattr(Stage, "forward", overflows)
+    with pytest.raises(ModelError, match="log-probabilities that are finite numbers, got others: set the dtype"):
+        probe(engine, asked())
 
 
 def test_more_than_fit_become_several_passes(engine: ModelEngine, monkeypatch: pytest.MonkeyPatch) -> None:
