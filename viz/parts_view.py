@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from inference.evidence.exchange import Exchanged, PieceCarries, UpTo
 from inference.evidence.parts import Moves, Parted, PartEffect
 from inference.evidence.reasons import Moved
+from inference.trace.maps import listed
 
 _BRINGS, _LOSES, _TOGETHER = "#0072b2", "#d55e00", "#00a077"
 _MAP = "#cc4fd8"
+_NATS = "nats"
 _CARRIES = 0.5
 
 
@@ -36,6 +38,7 @@ class BarColumn:
     colour: str
     low: float
     high: float
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,15 @@ def parted_view(found: Parted) -> PartsView:
     tops = [number for effect in found.effects for number in (effect.off.from_adapter, effect.alone.from_base)]
     highest = max([number for number in (*tops, found.whole) if number is not None], default=0.0) or 1.0
     columns = [
-        BarColumn("lost without it", "nats that the adapter's words fall by if it is off", _LOSES, low, high),
-        BarColumn("brought by it alone", "nats that the base's words rise by if only it is on", _BRINGS, low, high),
+        BarColumn("lost without it", "nats that the adapter's words fall by if it is off", _LOSES, low, high, _NATS),
+        BarColumn(
+            "brought by it alone", "nats that the base's words rise by if only it is on", _BRINGS, low, high, _NATS
+        ),
     ]
     if any(number is not None for number in tops):
         columns += [
-            BarColumn("map moved without it", _VARIATION.format("the adapter's"), _MAP, 0.0, highest),
-            BarColumn("map moved by it alone", _VARIATION.format("the base's"), _MAP, 0.0, highest),
+            BarColumn("map moved without it", _VARIATION.format("the adapter's"), _MAP, 0.0, highest, ""),
+            BarColumn("map moved by it alone", _VARIATION.format("the base's"), _MAP, 0.0, highest, ""),
         ]
     rows = [_effect_row(effect, len(columns)) for effect in found.effects]
     return PartsView(
@@ -122,17 +127,18 @@ def exchanged_view(found: Exchanged) -> PartsView:
         ]
     )
     columns = [
-        BarColumn("alone", "nats that the base gains with the adapter's piece in it", _BRINGS, low, high),
-        BarColumn("without", "nats that the adapter loses with the base's piece in it", _LOSES, low, high),
+        BarColumn("alone", "nats that the base gains with the adapter's piece in it", _BRINGS, low, high, _NATS),
+        BarColumn("without", "nats that the adapter loses with the base's piece in it", _LOSES, low, high, _NATS),
     ]
     if found.cumulative:
         into = "adapter's into the base" if found.donor == "adapter" else "base's into the adapter"
         meaning = f"nats by all pieces from the first up to here together, the {into}; they end at the whole change"
-        columns.append(BarColumn("cumulative", meaning, _TOGETHER, low, high))
+        columns.append(BarColumn("cumulative", meaning, _TOGETHER, low, high, _NATS))
     rows = [_piece_row(piece, found.cumulative) for piece in found.pieces]
-    share = "" if not found.cumulative else " and cumulatively"
+    heads = {piece.layer for piece in found.pieces if piece.head is not None}
+    what = f"heads of {listed('layer', tuple(layer for layer in heads if layer is not None))}" if heads else "pieces"
     return PartsView(
-        f"{found.variant}: pieces exchanged with the base, one at a time{share}",
+        f"{found.variant}: {what} exchanged with the base",
         list(found.sentences),
         columns,
         rows,

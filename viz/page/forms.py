@@ -14,7 +14,7 @@ from inference.errors import PictureError, QuestionError, SettingsError
 from inference.intake import read_picture
 from inference.protocol import AdapterFacts, Progress
 from inference.settings import Settings
-from inference.trace.parse import parse_keep, parse_words
+from inference.trace.parse import parse_keep, parse_variant, parse_words
 from inference.trace.request import BASE, AdapterAt, Generation, Picture, Request, Variant
 from inference.trace.session import Session
 from inference.trace.size import format_bytes
@@ -195,6 +195,8 @@ def _facts(facts: AdapterFacts) -> str:
 
 def _variant(row: Mapping[str, Any]) -> Variant:
     name = _text("a variant's name", row.get("name"))
+    if row.get("mix") is True:
+        return parse_variant(name)
     if row.get("scaled") is not True:
         return BASE
     return Variant((AdapterAt(name, _number(f"the scale of {name}", row.get("scale"))),))

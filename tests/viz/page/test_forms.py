@@ -85,6 +85,13 @@ def test_base_stands_first_and_a_damaged_adapter_says_why() -> None:
     assert rows[2]["why"] == "It is empty."
 
 
+def test_a_mix_is_a_variant_of_several_adapters() -> None:
+    rows = [row("base", scaled=False), row("other@0.5+shortcut@-2", scaled=False) | {"mix": True}]
+    assert [variant.label for variant in forms.variants_of(rows)] == ["base", "other@0.5+shortcut@-2"]
+    with pytest.raises(VisualizerError, match="an adapter as NAME or NAME@SCALE"):
+        forms.variants_of([row("other@x+shortcut") | {"mix": True}])
+
+
 def test_example_ticks_its_variants_with_their_scales() -> None:
     rows = [row("base", scaled=False, scale=1), row("other", on=False), row("shortcut")]
     ticked = forms.ticked(rows, ["base", "other@2"])
@@ -97,7 +104,7 @@ def test_every_stage_has_words(stage: Any) -> None:
     told = forms.working(Progress(stage, "base", 2, 9, "some words"), "Up to 3 tokens.")
     assert told["kind"] == "work"
     assert told["text"].endswith(".")
-    assert (told["done"], told["total"]) == ((2, 9) if stage in ("tokens", "rows") else (0, 0))
+    assert (told["done"], told["total"]) == ((2, 9) if stage in ("tokens", "rows", "trials") else (0, 0))
     assert told["so_far"] == ("some words" if stage == "tokens" else "")
     assert told["keeps"] == "Up to 3 tokens."
 

@@ -50,7 +50,7 @@ function fillPartBars(target, view) {
 }
 
 function barsHead(view) {
-  const ends = (column) => `${short(column.low)} to ${short(column.high)}`;
+  const ends = (column) => `${short(column.low)} to ${short(column.high)} ${column.unit}`;
   return make("thead", {}, make("tr", {}, make("th", { text: "part" }), ...view.columns.map((column) => make("th", { title: column.meaning }, make("span", { text: column.title }), make("span", { class: "lav-axis-ends", text: ` ${ends(column)}` })))));
 }
 

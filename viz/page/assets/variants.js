@@ -7,6 +7,7 @@ function showVariants() {
   if (rows.children.length !== all.length || all.some((variant, index) => rows.children[index].dataset.name !== variant.name)) {
     rows.replaceChildren(...all.map(buildVariant));
   }
+  suggestMix();
   all.forEach((variant, index) => {
     const row = rows.children[index];
     row.querySelector('[type="checkbox"]').checked = variant.on;
@@ -44,5 +45,24 @@ function change(index, part) {
   showVariants();
 }
 
+// Several adapters at once, each by its own weight: one more variant to tick; what was mistyped is told when it is asked.
+function addMix() {
+  const name = part("mix").value.replaceAll(" ", "");
+  if (!name) return;
+  const others = (props.value || []).filter((variant) => variant.name !== name).map((variant) => ({ ...variant }));
+  props.value = [...others, { name, on: true, mix: true, scaled: false, usable: true, why: "", description: "each at its weight", facts: "several adapters at once" }];
+  part("mix").value = "";
+  showVariants();
+}
+
+function suggestMix() {
+  const [one, two] = (props.value || []).filter((variant) => variant.scaled && variant.usable).map((variant) => variant.name);
+  part("mix").placeholder = two ? `${one}@0.5+${two}@0.5` : "one@0.5+two@0.5";
+}
+
+part("add").addEventListener("click", addMix);
+part("mix").addEventListener("keydown", (event) => {
+  if (event.key === "Enter") addMix();
+});
 watch("value", showVariants);
 showVariants();
