@@ -8,7 +8,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 
 from inference.catalog import find_adapters
-from inference.evidence.trials import Kind, Switch
+from inference.evidence.trials import KINDS, Kind, Switch
 from inference.model.adapters import AdapterBank, Chosen
 from inference.model.load import LoadedModel, load_model
 from inference.model.parts import Parts, is_on
@@ -174,3 +174,10 @@ def test_what_is_no_kind_is_meant_only_with_all() -> None:
     assert is_on(head, Switch(layers=(0, 3)))
     assert is_on(layer, Switch(layers=(2,), kinds=("o",)))
     assert not is_on(layer, Switch(layers=(3,), kinds=("o",)))
+
+
+@pytest.mark.parametrize(("kind", "module"), [(kind, end) for kind, ends in ENDS.items() for end in ends])
+def test_every_module_of_a_layer_is_of_one_kind(kind: Kind, module: str) -> None:
+    group = "mlp" if kind == "mlp" else "self_attn"
+    place = place_of(f"model.language_model.layers.3.{group}.{module}")
+    assert [other for other in KINDS if is_on(place, Switch(kinds=(other,), keep=True))] == [kind]
