@@ -114,6 +114,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
     (copy / ".venv").symlink_to(ROOT / ".venv")
+    # Older than the environment, or `make` would install the copy into it in place of the working tree.
+    os.utime(copy / "pyproject.toml", (0, 0))
     setup = (
         "git init -q -b main && git config user.name test && git config user.email test@localhost && git add -A"
         " && git commit -qm all && git clone -q --bare . ../origin.git && git remote add origin ../origin.git"
