@@ -53,6 +53,7 @@ function showFloor(found) {
   const floor = found.floor;
   const table = part("floor-rows");
   const rows = floor ? floor.rows : [];
+  for (const option of root.querySelector('[data-pair="noise"]')) option.disabled = !rows.some((row) => row.kind === option.value);
   show(table, rows.length > 0);
   fillTable(table.tBodies[0], rows, (row) => [row.told, row.median, row.largest, row.above]);
   rows.forEach((row, index) => table.tBodies[0].children[index].classList.toggle("lav-now", row.kind === found.pair.noise));

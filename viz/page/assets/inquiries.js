@@ -1,7 +1,7 @@
 // The parts of the room Evidence, one open at a time, and the inquiries that they make: the model is asked once more, and
 // what came out is fetched and kept here while the page is open. One inquiry runs at a time.
 
-const inquiries = { open: "weights", show: {}, kept: new Map(), running: null };
+const inquiries = { open: "weights", show: {}, kept: new Map(), running: null, asked: "", wrong: "" };
 
 // `showPart(look)` is called when the part is opened, after every choice that is made while it is open, and when an
 // inquiry began, ended or found something meanwhile.
@@ -12,6 +12,7 @@ function fillsEvidence(name, showPart) {
 // Starts an inquiry of one kind into the session that is open.
 function inquire(kind, options) {
   if (inquiries.running) return;
+  inquiries.asked = kind;
   tellInquiry({ text: "Waiting." });
   trigger("evidence", { session: stage.look.session, kind, options });
 }
@@ -41,13 +42,13 @@ function openSub(name) {
 }
 
 function tellInquiry(running, wrong = "") {
-  inquiries.running = running;
+  Object.assign(inquiries, { running, wrong });
   for (const name of ["inquiry-wrong", "wrong"]) setText(part(name), (name === "wrong") === (rooms.open === "evidence") ? "" : wrong);
   showRunning();
 }
 
 // Buttons marked `data-inquire` start inquiries; while one is under way there is no other, and what is marked
-// `data-running` tells how far it is.
+// `data-running` tells how far it is; `data-refused` names the kind of which it tells what was wrong.
 function showRunning() {
   const { running } = inquiries;
   for (const button of root.querySelectorAll("[data-inquire]")) button.disabled = Boolean(running) || button.dataset.off === "1";
@@ -55,6 +56,7 @@ function showRunning() {
     show(told, Boolean(running));
     setText(told.firstElementChild, running ? running.text : "");
   }
+  for (const told of root.querySelectorAll("[data-refused]")) setText(told, told.dataset.refused === inquiries.asked ? inquiries.wrong : "");
   show(part("inquiry"), Boolean(running));
   if (!running) return;
   setText(part("inquiry-text"), running.text);
