@@ -1,12 +1,12 @@
 """Pieces of the residual stream, noted in one run and put into another by hooks that go when their block ends.
 
 A run's stream is the sum of its words' embeddings, its pictures' features, what each layer's attention and mlp add, and
-what DeepStack adds behind the first layers. Embeddings are the same for all variants, and no adapter is known to touch
-the norm behind the last layer; so with all pieces taken from another run only an adapter on lm_head is left out.
+what DeepStack adds behind the first layers. Embeddings and the norm behind the last layer are the same for all, since
+adapters touch linear layers alone: with all pieces taken from another run only an adapter on lm_head is left out.
 """
 
 import functools
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,48 +28,74 @@ _Added = Float[torch.Tensor, "rows tokens width"]
 _Hook = Callable[..., _Added | None]
 
 
+_Row = tuple[int, frozenset[Piece]]
+"""A trial's number, and the pieces that it takes."""
+
+
 @dataclass(frozen=True)
-class _Swaps:
-    """Exchanges between the same two models over the same words: their numbers, and the pieces of each."""
+class Swaps:
+    """Exchanges between the same two models over the same words, in the batches that they are run in."""
 
     receiver: Parts
     donor: Parts
     said: tuple[int, ...]
-    rows: tuple[tuple[int, frozenset[Piece]], ...]
+    batches: tuple[tuple[_Row, ...], ...]
 
+    @property
     def noted(self) -> frozenset[Piece]:
         """The pieces of the text layers that any of them takes."""
-        return frozenset(piece for _, pieces in self.rows for piece in pieces) - {PICTURES}
+        return frozenset(piece for rows in self.batches for _, pieces in rows for piece in pieces) - {PICTURES}
 
-    def batches(self, stage: Stage) -> list[tuple[tuple[int, frozenset[Piece]], ...]]:
-        most = stage.rows_at_once(len(self.said))
-        return [self.rows[at : at + most] for at in range(0, len(self.rows), most)]
-
-
-def count_passes(stage: Stage, trials: Sequence[Trial]) -> int:
-    """How many passes these exchanges take: one of each donor over each words, and those of the receivers."""
-    return sum(bool(swaps.noted()) + len(swaps.batches(stage)) for swaps in _grouped(stage, trials))
+    @property
+    def passes(self) -> int:
+        """One of the donor, where anything is noted in it, and those of the receiver."""
+        return bool(self.noted) + len(self.batches)
 
 
-def run_exchanges(stage: Stage, trials: Sequence[Trial], watch: Watch | None) -> Generator[None, None, list[Outcome]]:
-    """Pauses after each pass, and returns what each exchange gave."""
+def plan_exchanges(stage: Stage, trials: Mapping[int, Trial]) -> list[Swaps]:
+    """The exchanges among these trials, by their numbers, with as many rows to a batch as there is room for now."""
+    groups: dict[tuple[Parts, Parts, tuple[int, ...]], list[_Row]] = {}
+    for number, trial in trials.items():
+        if isinstance(trial.change, Exchange):
+            key = (stage.parts(trial.variant), stage.parts(trial.change.donor), trial.said)
+            groups.setdefault(key, []).append((number, frozenset(trial.change.pieces)))
+    planned = []
+    for (receiver, donor, said), rows in groups.items():
+        most = stage.rows_at_once(len(said))
+        batches = tuple(tuple(rows[at : at + most]) for at in range(0, len(rows), most))
+        planned.append(Swaps(receiver, donor, said, batches))
+    return planned
+
+
+def run_exchanges(
+    stage: Stage, planned: Sequence[Swaps], watch: Watch | None
+) -> Generator[None, None, dict[int, Outcome]]:
+    """Pauses after each pass, and returns what each exchange gave, by its number."""
     outcomes: dict[int, Outcome] = {}
-    for swaps in _grouped(stage, trials):
-        own, donors = stage.see(swaps.receiver), stage.see(swaps.donor)
+    for swaps in planned:
         noted: Noted = {}
-        if pieces := swaps.noted():
-            with stage.wearing(swaps.donor), noting(stage.model, pieces) as noted:
-                stage.forward([swaps.said], [donors])
+        if swaps.noted:
+            pictures = stage.see(swaps.donor)
+            with stage.wearing(swaps.donor), noting(stage.model, swaps.noted) as noted:
+                stage.forward([swaps.said], [pictures])
             yield
-        for batch in swaps.batches(stage):
-            numbers, rows = zip(*batch, strict=True)
-            said = [swaps.said] * len(rows)
-            pictures = [donors if PICTURES in row else own for row in rows]
-            with stage.wearing(swaps.receiver), exchanging(stage.model, rows, noted):
-                logits, maps = stage.forward(said, pictures, watch=watch)
-            outcomes |= zip(numbers, read_outcomes(stage, said, logits, watch, maps), strict=True)
+        for rows in swaps.batches:
+            outcomes |= _run_batch(stage, swaps, rows, noted, watch)
             yield
-    return [outcomes[number] for number in range(len(trials))]
+    return outcomes
+
+
+def _run_batch(
+    stage: Stage, swaps: Swaps, rows: Sequence[_Row], noted: Noted, watch: Watch | None
+) -> dict[int, Outcome]:
+    own, donors = stage.see(swaps.receiver), stage.see(swaps.donor)
+    pieces = [of_row for _, of_row in rows]
+    pictures = [donors if PICTURES in of_row else own for of_row in pieces]
+    said = [swaps.said] * len(rows)
+    with stage.wearing(swaps.receiver), exchanging(stage.model, pieces, noted):
+        logits, maps = stage.forward(said, pictures, watch=watch)
+    outcomes = read_outcomes(stage, said, logits, watch, maps)
+    return {number: outcome for (number, _), outcome in zip(rows, outcomes, strict=True)}
 
 
 @contextmanager
@@ -79,9 +105,10 @@ def noting(model: Any, pieces: Iterable[Piece]) -> Iterator[Noted]:
     wanted = frozenset(pieces)
 
     def note_attention(layer: int, module: Any, given: tuple[torch.Tensor], added: _Added) -> None:
-        for piece in _attention_pieces(wanted, layer):
-            part = added if piece.head is None else _head_part(model, module, given[0], piece.head)
-            noted[piece] = part[0].clone()
+        if Piece("attention", layer) in wanted:
+            noted[Piece("attention", layer)] = added[0].clone()
+        for head, piece in _heads_of(wanted, layer):
+            noted[piece] = _head_part(model, module, given[0], head)[0]
 
     def note_mlp(layer: int, _module: Any, _given: Any, added: _Added) -> None:
         if Piece("mlp", layer) in wanted:
@@ -108,8 +135,8 @@ def exchanging(model: Any, rows: Sequence[Collection[Piece]], noted: Noted) -> I
             if whole in pieces:
                 changed[row] = noted[whole]
                 continue
-            for piece in _attention_pieces(pieces, layer):
-                own = _head_part(model, module, given[0][row : row + 1], piece.head)[0]
+            for head, piece in _heads_of(pieces, layer):
+                own = _head_part(model, module, given[0][row : row + 1], head)[0]
                 changed[row] += noted[piece] - own
         return changed
 
@@ -124,26 +151,20 @@ def exchanging(model: Any, rows: Sequence[Collection[Piece]], noted: Noted) -> I
         yield
 
 
-def _grouped(stage: Stage, trials: Sequence[Trial]) -> list[_Swaps]:
-    groups: dict[tuple[Parts, Parts, tuple[int, ...]], list[tuple[int, frozenset[Piece]]]] = {}
-    for number, trial in enumerate(trials):
-        if not isinstance(trial.change, Exchange):
-            raise ValueError(f"a trial with {trial.change}; only exchanges are run here")
-        key = (stage.parts(trial.variant), stage.parts(trial.change.donor), trial.said)
-        groups.setdefault(key, []).append((number, frozenset(trial.change.pieces)))
-    return [_Swaps(*key, tuple(rows)) for key, rows in groups.items()]
+def _heads_of(pieces: Collection[Piece], layer: int) -> list[tuple[int, Piece]]:
+    """The single heads of a layer that the pieces name, each with its piece."""
+    return [
+        (piece.head, piece)
+        for piece in pieces
+        if piece.component == "attention" and piece.layer == layer and piece.head is not None
+    ]
 
 
-def _attention_pieces(pieces: Collection[Piece], layer: int) -> list[Piece]:
-    return [piece for piece in pieces if piece.component == "attention" and piece.layer == layer]
-
-
-def _head_part(model: Any, o_proj: Any, joined: _Added, head: int | None) -> _Added:
+def _head_part(model: Any, o_proj: Any, joined: _Added, head: int) -> _Added:
     """What one head adds, with the adapters that are on; the parts of all heads sum to what the layer's attention adds.
 
     `joined`: the outputs of all heads, side by side. A bias belongs to no head: each has an equal part of it.
     """
-    assert head is not None
     heads: int = model.config.text_config.num_attention_heads
     width = joined.shape[-1] // heads
     own = slice(head * width, (head + 1) * width)

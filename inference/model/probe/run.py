@@ -37,12 +37,12 @@ def run_probe(stage: Stage, probe: Probe, notes: Sequence[str]) -> Generator[Pro
     """
     started = time.perf_counter()
     _check(stage, probe)
-    exchanged = {number: trial for number, trial in enumerate(probe.trials) if isinstance(trial.change, Exchange)}
-    passes = _plan(stage, {number: trial for number, trial in enumerate(probe.trials) if number not in exchanged})
-    total = len(passes) + exchange.count_passes(stage, [*exchanged.values()])
-    total += reasons.count_passes(probe.reasons)
+    trials = dict(enumerate(probe.trials))
+    swaps = exchange.plan_exchanges(stage, trials)
+    passes = _plan(stage, {number: trial for number, trial in trials.items() if not isinstance(trial.change, Exchange)})
+    total = len(passes) + sum(one.passes for one in swaps) + reasons.count_passes(probe.reasons)
     with stage.open():
-        outcomes, shares = yield from _told(_run_all(stage, probe, passes, exchanged), total=total)
+        outcomes, shares = yield from _told(_run_all(stage, probe, passes, swaps), total=total)
     in_order = tuple(outcomes[number] for number in range(len(probe.trials)))
     # The same note from two variants is told once.
     told = tuple(dict.fromkeys(notes))
@@ -94,13 +94,13 @@ def _plan(stage: Stage, trials: Mapping[int, Trial]) -> list[_Pass]:
 
 
 def _run_all(
-    stage: Stage, probe: Probe, passes: Sequence[_Pass], exchanged: Mapping[int, Trial]
+    stage: Stage, probe: Probe, passes: Sequence[_Pass], swaps: Sequence[exchange.Swaps]
 ) -> Generator[None, None, tuple[dict[int, Outcome], list[Shares]]]:
     """Pauses after each pass, and returns outcomes by their trials' numbers, and shares."""
     outcomes = yield from _run_passes(stage, probe, passes)
-    swapped = yield from exchange.run_exchanges(stage, [*exchanged.values()], probe.watch)
+    exchanged = yield from exchange.run_exchanges(stage, swaps, probe.watch)
     shares = yield from reasons.run_reasons(stage, probe.reasons)
-    return outcomes | dict(zip(exchanged, swapped, strict=True)), shares
+    return outcomes | exchanged, shares
 
 
 def _run_passes(stage: Stage, probe: Probe, passes: Sequence[_Pass]) -> Generator[None, None, dict[int, Outcome]]:
