@@ -21,6 +21,8 @@ NO_FLOOR = (
     "No floor for these tokens. Of a re-worded question only tokens of the answer can be compared; all others only "
     "where the same words were read."
 )
+NOT_REWORDED = "The re-worded question is left out here, for only tokens of its answer can be compared."
+
 Grid = Float[np.ndarray, "rows cols"]
 
 
@@ -63,7 +65,9 @@ def floor_view(shown: ShownHeads, aids: Aids, pair: Pair) -> FloorView | None:
         if len(together) > 1:
             most = _largest(shown, together)
             rows.insert(0, _row("alike", "the largest of those that ought to be alike", most, shown, pair))
-    return FloorView(rows, "" if rows else shown.missing or NO_FLOOR)
+    is_reworded = len({rerun.request.question for rerun in aids.floor}) > 1
+    left_out = NOT_REWORDED if is_reworded and "question" not in shown.floors else ""
+    return FloorView(rows, left_out if rows else shown.missing or NO_FLOOR)
 
 
 def sink_view(found: Changed, choice: Choice, shown: ShownMaps | None, pair: Pair, aids: Aids) -> SinkView | None:

@@ -108,7 +108,7 @@ class NoiseRow:
 
 @dataclass(frozen=True)
 class FloorView:
-    """The noise floor of this comparison; `missing` says why these tokens have none."""
+    """The noise floor of this comparison; `missing` says why these tokens have none, or what is left out of it."""
 
     rows: list[NoiseRow]
     missing: str

@@ -149,6 +149,16 @@ def test_another_kind_of_noise_is_another_floor(session: Session, aids: Aids) ->
     assert missing.columns[0].chart.png == ""
 
 
+def test_a_rewording_is_left_out_of_the_questions_tokens_and_that_is_said(session: Session, aids: Aids) -> None:
+    reworded = nearly(floor_requests(session).reruns[2].request, (0.1, 0.1, 0.1))
+    view = shown(session, Aids((*aids.floor, reworded))).floor
+    assert view and "re-worded question is left out" in view.missing
+    assert "question" not in [row.kind for row in view.rows]
+    answer = replace(AT, token=4, token_to=4)
+    view = change("id", session, answer, check_pair(session, {}), Aids((*aids.floor, reworded))).floor
+    assert view and view.missing == "" and "question" in [row.kind for row in view.rows]
+
+
 def test_a_floor_of_nothing_is_no_division_by_zero() -> None:
     times = multiples(np.array([[0.0, 0.5], [np.nan, -1e-7]]), np.zeros((2, 2)))
     np.testing.assert_allclose(times, [[0, 0.5 / SMALLEST], [np.nan, -0.1]])
