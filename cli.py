@@ -24,7 +24,8 @@ from inference.study.read import read_lines
 from inference.trace.parse import parse_keep, parse_variant, parse_words
 from inference.trace.request import BASE, Generation, Request
 from inference.trace.session import AdapterFacts, Session
-from viz import study_results, weight_results
+from viz import weight_results
+from viz.report import results as study_results
 from viz.results import SESSION, results_folder, write_results
 
 app = typer.Typer(

@@ -18,8 +18,8 @@ from inference.errors import SettingsError, VisualizerError
 from inference.study.report import Report
 from inference.study.stored import parse_report
 from viz.page.answers import UNFORESEEN, download, json_answer
-from viz.report import report_html
-from viz.report_content import report_view
+from viz.report.content import report_view
+from viz.report.html import report_html
 
 AT_ONCE = 2
 """Reports being read at one time; a large one takes a second and many times its size in memory."""

@@ -17,8 +17,8 @@ from tests.viz.page.contrast import FAINT
 from tests.viz.page.engines import MARKUP
 from viz.page import dataset
 from viz.page.dataset import dataset_routes
-from viz.report import report_html
-from viz.report_content import report_view
+from viz.report.content import report_view
+from viz.report.html import report_html
 
 JSON = {"content-type": "application/json"}
 
