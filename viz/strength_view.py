@@ -128,7 +128,7 @@ def lines(strength: Strength, colour: int = 0) -> list[Line]:
 def sentences(strength: Strength) -> list[str]:
     """What the two answers do along the scale."""
     base = words.quoted(strength.base_answer)
-    if strength.own_answer is None:
+    if strength.own_answer is None or all(point.own_logprob is None for point in strength.points):
         return [f"The answer that {strength.adapter} gives by itself is not known here: one curve, of {base}."]
     if strength.alike:
         return [f"The base and {strength.adapter} both answer {base}: one curve stands for both."]

@@ -82,7 +82,7 @@ def test_what_turned_a_head_back_lies_left_of_zero() -> None:
     expected = [(0.6, 1.8), (0.2, 0.6), (1.8, 2.2), (0.0, 0.2)]
     for span, (left, right) in zip(spans, expected, strict=True):
         assert list(span) == pytest.approx([left / width, right / width])
-    assert (view.zero, view.one) == (pytest.approx(0.6 / width), pytest.approx(1.6 / width))
+    assert [view.zero, view.one] == pytest.approx([0.6 / width, 1.6 / width])
 
 
 def test_a_head_that_stayed_has_no_bar() -> None:

@@ -86,6 +86,7 @@ def test_answers_too_long_to_be_likely_are_drawn_over_their_highest() -> None:
         (made((-2, -1), (-3, -1)), "is the likelier of the two at every scale from 0 up."),
         (made((-1, -1), own="circle"), "The base and other both answer 'circle': one curve stands for both."),
         (made((-1, None), own=None), "is not known here"),
+        (made((-1, None), own="star"), "is not known here"),
     ],
 )
 def test_a_sentence_says_where_the_answer_turns(strength: Strength, told: str) -> None:
