@@ -22,6 +22,7 @@ LEAST_NATS = 0.01
 """Under this change of the answer's log-probability nothing is shared out."""
 SINGLE = "Single pieces do not add up: each is told by itself, and several may carry the same or undo one another."
 _HEAD = "lm_head"
+_FEW = 0.05
 
 Words = Literal["own", "base"]
 """The adapter's own answer, or the base's."""
@@ -217,18 +218,30 @@ def _sentences(
     sentences = [f"{asked.variant} moves the log-probability of {whose} {way} by {abs(change):.2f} nats."]
     if abs(change) < LEAST_NATS:
         return (*sentences, f"Under {LEAST_NATS} nats it is too small a change to share out.")
-    brings = max(pieces, key=lambda piece: piece.brings / change)
-    loses = max(pieces, key=lambda piece: piece.loses / change)
-    sentences += [
-        f"By itself, {_name(brings)} brings most: {100 * brings.brings / change:.0f} % of that.",
-        f"Without its {_name(loses)} it loses most: {100 * loses.loses / change:.0f} %.",
-        SINGLE,
-    ]
+    # A layer's attention as a whole is there to compare its heads with.
+    single = [piece for piece in pieces if not asked.heads_of or piece.head is not None]
+    brings = max(single, key=lambda piece: piece.brings / change)
+    loses = max(single, key=lambda piece: piece.loses / change)
+    sentences += [_brought(brings, change), _lost(loses, change), SINGLE]
     if cumulative:
         sentences.append(_half_way(change, cumulative))
     if outside:
         sentences.append(_told_apart(outside, change, cumulative))
     return tuple(filter(None, sentences))
+
+
+def _brought(piece: PieceCarries, change: float) -> str:
+    share = piece.brings / change
+    if share < _FEW:
+        return f"By itself, none of them brings {100 * _FEW:.0f} % of that."
+    return f"By itself, {_name(piece)} brings most: {100 * share:.0f} % of that."
+
+
+def _lost(piece: PieceCarries, change: float) -> str:
+    share = piece.loses / change
+    if share < _FEW:
+        return f"Without any one of them it loses less than {100 * _FEW:.0f} %."
+    return f"Without its {_name(piece)} it loses most: {100 * share:.0f} %."
 
 
 def _half_way(change: float, cumulative: Sequence[UpTo]) -> str:

@@ -122,6 +122,21 @@ def test_sentences_tell_what_carries_most_and_that_single_pieces_do_not_add_up(s
     )
 
 
+def test_of_heads_the_one_that_carries_most_is_told_and_not_its_layer(session: Session) -> None:
+    asked = ExchangePieces("shortcut", heads_of=(1,))
+    assert find(asked, session).sentences[1:3] == (
+        "By itself, none of them brings 5 % of that.",
+        "Without any one of them it loses less than 5 %.",
+    )
+    # The base and the adapter; the layer's attention in either, then that of head 0, 1 and 2.
+    totals = [-5.0, -1.0, -2.0, -4.0, -4.5, -1.5, -4.8, -3.0, -5.0, -1.0]
+    found = asked.read(session, Findings(tuple(Outcome((one,)) for one in totals), (), 1, 0.1))
+    assert found.sentences[1:3] == (
+        "By itself, head 0 of layer 1 brings most: 12 % of that.",
+        "Without its head 1 of layer 1 it loses most: 50 %.",
+    )
+
+
 def test_an_adapter_on_the_output_head_is_told_apart(session: Session) -> None:
     shortcut = replace(FakeEngine().adapters()[1], modules=("lm_head", "q_proj"))
     session = replace(session, adapters=(shortcut,))
