@@ -94,14 +94,12 @@ def parted_view(found: Parted) -> PartsView:
     highest = max([number for number in (*tops, found.whole) if number is not None], default=0.0) or 1.0
     columns = [
         BarColumn("lost without it", "nats that the adapter's words fall by if it is off", _LOSES, low, high, _NATS),
-        BarColumn(
-            "brought by it alone", "nats that the base's words rise by if only it is on", _BRINGS, low, high, _NATS
-        ),
+        BarColumn("brought alone", "nats that the base's words rise by if only it is on", _BRINGS, low, high, _NATS),
     ]
     if any(number is not None for number in tops):
         columns += [
-            BarColumn("map moved without it", _VARIATION.format("the adapter's"), _MAP, 0.0, highest, ""),
-            BarColumn("map moved by it alone", _VARIATION.format("the base's"), _MAP, 0.0, highest, ""),
+            BarColumn("map without it", _VARIATION.format("the adapter's"), _MAP, 0.0, highest, ""),
+            BarColumn("map by it alone", _VARIATION.format("the base's"), _MAP, 0.0, highest, ""),
         ]
     rows = [_effect_row(effect, len(columns)) for effect in found.effects]
     return PartsView(

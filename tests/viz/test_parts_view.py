@@ -26,7 +26,7 @@ def test_parts_are_bars_on_one_axis_that_holds_the_whole_change() -> None:
     view = parted_view(parted())
     assert [(column.title, column.low, column.high) for column in view.columns] == [
         ("lost without it", -1.0, 4.0),
-        ("brought by it alone", -1.0, 4.0),
+        ("brought alone", -1.0, 4.0),
     ]
     assert [(row.name, row.group) for row in view.rows] == [("layer 3", "layer"), ("q in all layers", "kind")]
     assert [(bar.value, bar.told, bar.strong) for bar in view.rows[0].bars] == [
