@@ -32,7 +32,9 @@ class Inquirer:
 
     def evidence(self, request: gr.Request, event: gr.EventData) -> Generator[Outputs, None, None]:
         """What the room is told, status, Ask and Cancel, again and again while the model works."""
-        with closing(self._asked(str(request.session_hash), event._data)) as steps:
+        visitor = str(request.session_hash)
+        self.visits.begin(visitor)
+        with closing(self._asked(visitor, event._data)) as steps:
             try:
                 yield from steps
             except Exception as error:

@@ -59,28 +59,35 @@ class Listeners:
             state = f"{facts.layers} layers, {facts.heads} heads, {facts.dtype} on {facts.device}"
         return {"model": self.engine.model_name, "state": state, "loaded": facts is not None}
 
-    def starting(self) -> Outputs:
+    def starting(self, request: gr.Request) -> Outputs:
         """At once after a click on Ask: buttons and status, before the queue lets the question in."""
+        self.visits.wait(str(request.session_hash))
         return forms.working(Progress("waiting")), gr.update(interactive=False), gr.update(interactive=True)
 
     def ask(self, request: gr.Request, *values: Any) -> Generator[Outputs, None, None]:
         """Stage, session id, status, Ask, Cancel and title line, again and again while the model works."""
-        yield from self._guarded(self._asked(str(request.session_hash), forms.Form(*values)))
+        visitor = self._begun(request)
+        yield from self._guarded(self._asked(visitor, forms.Form(*values)))
 
     def swap(self, request: gr.Request, session_id: Any, picture: Any) -> Generator[Outputs, None, None]:
         """The same question, variants and settings on a second picture, shown beside the first."""
-        yield from self._guarded(self._swapped(str(request.session_hash), session_id, picture))
+        visitor = self._begun(request)
+        yield from self._guarded(self._swapped(visitor, session_id, picture))
 
     def same_words(self, request: gr.Request, event: gr.EventData) -> Generator[Outputs, None, None]:
         """The question of the session that is open once more, every variant saying what the base answered."""
-        yield from self._guarded(self._said_alike(str(request.session_hash), event._data))
+        visitor = self._begun(request)
+        yield from self._guarded(self._said_alike(visitor, event._data))
 
-    def cancelled(self) -> Outputs:
+    def cancelled(self, request: gr.Request) -> Outputs:
         """After Cancel: what was there stays."""
+        self.visits.begin(str(request.session_hash))
         return forms.told("Cancelled; everything you filled in is still there."), *idle_buttons()
 
-    def refused(self) -> Outputs:
-        """When the queue lets nobody in."""
+    def refused(self, request: gr.Request) -> Outputs:
+        """When the queue lets nobody in; not what it takes for a failure after Cancel, when the question had begun."""
+        if not self.visits.begin(str(request.session_hash)):
+            return gr.skip(), gr.skip(), gr.skip()
         error = BusyError("a free place in the queue", "none", "ask again in a moment")
         return forms.told(str(error), "wrong"), *idle_buttons()
 
@@ -114,6 +121,12 @@ class Listeners:
     def pick_kind(self, event: gr.EventData) -> str:
         """An example of the kind of question that was clicked."""
         return KINDS[_index(event, len(KINDS))].example
+
+    def _begun(self, request: gr.Request) -> str:
+        """Who asks, let in by the queue."""
+        visitor = str(request.session_hash)
+        self.visits.begin(visitor)
+        return visitor
 
     def _asked(self, visitor: str, form: forms.Form) -> Generator[Outputs, None, None]:
         asked = form.request(self.settings)

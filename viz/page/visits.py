@@ -1,4 +1,4 @@
-"""Whose sessions are whose: what a visitor's tab made is dropped when the tab goes.
+"""Whose sessions are whose, and who waits: what a visitor's tab made is dropped when the tab goes.
 
 Holds ids alone; the sessions lie in the store, which drops them by age and space as well. Knows no Gradio.
 """
@@ -18,6 +18,7 @@ class Visits:
         self._store = store
         self._lock = threading.Lock()
         self._made: OrderedDict[str, list[str]] = OrderedDict()
+        self._waiting: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._made)
@@ -30,9 +31,22 @@ class Visits:
             while len(self._made) > MOST_VISITORS:
                 self._made.popitem(last=False)
 
+    def wait(self, visitor: str) -> None:
+        """Remembers that a question of this tab was sent to the queue."""
+        with self._lock:
+            self._waiting.add(visitor)
+
+    def begin(self, visitor: str) -> bool:
+        """Whether a question of this tab was waiting until now; it waits no more."""
+        with self._lock:
+            waited = visitor in self._waiting
+            self._waiting.discard(visitor)
+        return waited
+
     def leave(self, visitor: str) -> None:
         """Drops all sessions of a tab that was closed."""
         with self._lock:
+            self._waiting.discard(visitor)
             ids = self._made.pop(visitor, [])
         for session_id in ids:
             self._store.drop(session_id)

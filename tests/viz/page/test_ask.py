@@ -142,6 +142,8 @@ def test_nothing_moves_while_it_works_and_cancel_stops_it(visit: Visit, served: 
     desk.page.click("#lav-cancel")
     assert served.engine.closed.wait(5)
     desk.wait_status("Cancelled")
+    desk.page.wait_for_timeout(700)  # what comes late must not write over it
+    desk.wait_status("Cancelled")
     assert soon(lambda: not any(name.startswith(".partial-") for name in served.files()))
     assert desk.page.is_enabled("#lav-ask")
     assert desk.page.input_value("#lav-question textarea") == "slow"
