@@ -28,7 +28,7 @@ types:
 	$(BIN)/mypy
 
 tests:
-	CHROMIUM='$(or $(CHROMIUM),/usr/bin/chromium)' $(BIN)/python -m pytest -q
+	CHROMIUM='$(or $(CHROMIUM),/usr/bin/chromium)' $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 # The page is tested in a real browser, always: where there is none it is installed, or the line to type is printed.
 chromium:

@@ -11,7 +11,7 @@ import numpy as np
 
 from inference.errors import SettingsError
 from inference.evidence.drops import LEAST_DROP
-from inference.evidence.trials import KINDS, Findings, Kind, Outcome, Probe, Switch, Trial, Watch
+from inference.evidence.trials import KIND_OF_MODULE, KINDS, Findings, Kind, Outcome, Probe, Switch, Trial, Watch
 from inference.evidence.words import adapter_run, said_ids
 from inference.trace.compare import total_variation
 from inference.trace.request import BASE
@@ -20,16 +20,6 @@ from inference.trace.session import AdapterFacts, Run, Session
 LEAST_NATS = 0.01
 """A smaller change is not divided among parts."""
 _CARRIES = 0.5
-KIND_OF_MODULE: dict[str, Kind] = {
-    "q_proj": "q",
-    "k_proj": "k",
-    "v_proj": "v",
-    "o_proj": "o",
-    "gate_proj": "mlp",
-    "up_proj": "mlp",
-    "down_proj": "mlp",
-}
-"""Of the text layers."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,16 @@ Fill = Literal["surroundings", "mean", "blur"]
 Kind = Literal["q", "k", "v", "o", "mlp", "vision"]
 KINDS: tuple[Kind, ...] = ("q", "k", "v", "o", "mlp", "vision")
 """Kinds of modules that an adapter touches; `vision` is all of the vision tower, `mlp` gate, up and down."""
+KIND_OF_MODULE: dict[str, Kind] = {
+    "q_proj": "q",
+    "k_proj": "k",
+    "v_proj": "v",
+    "o_proj": "o",
+    "gate_proj": "mlp",
+    "up_proj": "mlp",
+    "down_proj": "mlp",
+}
+"""Of the text layers."""
 Component = Literal["attention", "mlp", "pictures"]
 
 

@@ -3,18 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from inference.evidence.trials import Kind, Switch
+from inference.evidence.trials import KIND_OF_MODULE, Switch
 from inference.weights.places import Place
-
-_KINDS: dict[str, Kind] = {
-    "q_proj": "q",
-    "k_proj": "k",
-    "v_proj": "v",
-    "o_proj": "o",
-    "gate_proj": "mlp",
-    "up_proj": "mlp",
-    "down_proj": "mlp",
-}
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ def is_on(place: Place, switch: Switch | None) -> bool:
 
 
 def _is_meant(place: Place, switch: Switch) -> bool:
-    kind = "vision" if place.tower == "vision" else _KINDS.get(place.module)
+    kind = "vision" if place.tower == "vision" else KIND_OF_MODULE.get(place.module)
     if switch.kinds is not None and kind not in switch.kinds:
         return False
     if switch.layers is None:

@@ -116,15 +116,14 @@ def _summary_lines(summary: Summary) -> list[str]:
     return ["", summary.variant, *(f"  {name.ljust(width)}  {value}" for name, value in rows if value)]
 
 
-def _told(value: Estimate | None, digits: int = 3, *, share: bool = False) -> str:
-    """`52 % (45 to 60)`, n behind it."""
+def _told(value: Estimate | None, unit: str = "") -> str:
+    """`52 % (45 to 60)`, n behind it; a share in the unit `%` or, of a change, `points`."""
     if value is None:
         return ""
-    scale, places = (100, 1) if share else (1, digits)
+    scale, places = (100, 1) if unit else (1, 3)
     numbers = [value.mean] if value.low is None or value.high is None else [value.mean, value.low, value.high]
     first, *between = (f"{scale * one:.{places}f}" for one in numbers)
-    unit = " %" if share else ""
-    return f"{first}{unit}{f' ({between[0]} to {between[1]})' if between else ''}, n {value.n}"
+    return f"{first}{f' {unit}' if unit else ''}{f' ({between[0]} to {between[1]})' if between else ''}, n {value.n}"
 
 
 def _hits_told(hits: Hits | None) -> str:
@@ -132,7 +131,7 @@ def _hits_told(hits: Hits | None) -> str:
         return ""
     shuffled = "" if hits.shuffled is None else f", next box {100 * hits.shuffled:.1f} %"
     where = "" if hits.layer is None else f", layer {hits.layer} head {hits.head}"
-    return f"{_told(hits.rate, share=True)}{where}; chance {100 * hits.chance:.1f} %{shuffled}"
+    return f"{_told(hits.rate, '%')}{where}; chance {100 * hits.chance:.1f} %{shuffled}"
 
 
 def _heads_told(summary: Summary) -> str:
@@ -148,33 +147,30 @@ def _p_told(p: float) -> str:
 
 
 _ROWS: tuple[tuple[str, Callable[[Summary], str]], ...] = (
-    ("right", lambda one: _told(one.accuracy, share=True)),
+    ("right", lambda one: _told(one.accuracy, "%")),
     ("log-probability of the base's words, nats", lambda one: _told(one.logprob)),
     ("of the expected answer, nats", lambda one: _told(one.expected_logprob)),
-    ("attention on the picture", lambda one: _told(one.share, share=True)),
-    ("attention in the box", lambda one: _told(one.box_share, share=True)),
+    ("attention on the picture", lambda one: _told(one.share, "%")),
+    ("attention in the box", lambda one: _told(one.box_share, "%")),
     ("lift over the box's area", lambda one: _told(one.lift)),
     ("hits, mean map", lambda one: _hits_told(one.hits)),
     ("hits, best head", lambda one: _hits_told(one.best_head)),
     ("hits, calibrated head", lambda one: _hits_told(one.calibrated)),
     ("drop without the box, nats", lambda one: _told(one.box_drop)),
     ("drop without random boxes, nats", lambda one: _told(one.random_drop)),
-    ("answers that depend on the box", lambda one: _told(one.depends, share=True)),
-    ("mean map agrees with knock-out", lambda one: _told(one.agreement.rate if one.agreement else None, share=True)),
+    ("answers that depend on the box", lambda one: _told(one.depends, "%")),
+    ("mean map agrees with knock-out", lambda one: _told(one.agreement.rate if one.agreement else None, "%")),
     (
         "best head agrees with knock-out",
-        lambda one: _told(one.head_agreement.rate if one.head_agreement else None, share=True),
+        lambda one: _told(one.head_agreement.rate if one.head_agreement else None, "%"),
     ),
     (
         "calibrated head agrees with knock-out",
-        lambda one: _told(one.calibrated_agreement.rate if one.calibrated_agreement else None, share=True),
+        lambda one: _told(one.calibrated_agreement.rate if one.calibrated_agreement else None, "%"),
     ),
-    ("answers changed", lambda one: _told(one.drift.answers if one.drift else None, share=True)),
+    ("answers changed", lambda one: _told(one.drift.answers if one.drift else None, "%")),
     ("KL from the base, nats a token", lambda one: _told(one.drift.divergence if one.drift else None)),
-    ("map moved (total variation)", lambda one: _told(one.drift.variation if one.drift else None, share=True)),
-    (
-        "change of attention on the picture, points",
-        lambda one: _told(one.drift.share if one.drift else None, share=True),
-    ),
+    ("map moved (total variation)", lambda one: _told(one.drift.variation if one.drift else None, "%")),
+    ("change of attention on the picture", lambda one: _told(one.drift.share if one.drift else None, "points")),
     ("heads that changed", _heads_told),
 )

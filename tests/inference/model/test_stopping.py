@@ -133,7 +133,7 @@ def test_a_disk_that_fills_up_leaves_no_session(
     room: Room, engine: ModelEngine, held: list[weakref.ref[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first variant's rows fit, the second's do not."""
-    folder, write, left = room(), os.pwrite, [200]
+    folder, write, left = room(), os.pwrite, [6]  # a write for each of the first variant's five arrays, and one
 
     def fills(*given: Any) -> int:
         left[0] -= 1

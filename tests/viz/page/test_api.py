@@ -28,7 +28,7 @@ from viz.page.evidence import Results
 from viz.page.shelf import Shelf
 from viz.page.weights import WeightDesk
 
-ASKING = ("ask", "swap", "same_words", "evidence", "analyze", "knockout")
+ASKING = ("ask", "swap", "same_words", "evidence", "analyze", "knockout", "sweep")
 """What uses the model."""
 NAMED = ("shortcut", "other")
 ROOT = Path(__file__).parents[3]
@@ -259,7 +259,7 @@ def test_forged_event_data_gets_a_sentence(served: Served, event: Any) -> None:
 def test_all_other_listeners_are_private(served: Served) -> None:
     config = httpx.get(f"{served.url}/config").json()
     public = {one["api_name"] for one in config["dependencies"] if one["api_visibility"] == "public"}
-    assert public == {"analyze", "map", "compare", "weights", "adapters", "knockout"}
+    assert public == {"analyze", "map", "compare", "weights", "adapters", "knockout", "sweep"}
 
 
 def test_what_uses_the_model_runs_one_at_a_time(served: Served) -> None:

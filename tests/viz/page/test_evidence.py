@@ -57,6 +57,11 @@ def test_the_sessions_adapters_stand_side_by_side_with_their_sentence(visit: Vis
     desk = evidence(visit)
     assert desk.page.locator(f"{PANELS} h3").all_inner_texts() == ["shortcut", "other"]
     assert "its change is mostly in k_proj (36\u00a0%)" in desk.page.inner_text(f"{PANELS} article >> nth=0")
+    total = sum(change.frobenius**2 for change in weighed("shortcut"))
+    keys = sum(change.frobenius**2 for change in weighed("shortcut") if change.place.module == "k_proj")
+    assert f"k_proj {three(100 * keys / total)}\u00a0%" in desk.page.inner_text(
+        f"{PANELS} article >> nth=0 >> .lav-kinds"
+    )
     assert desk.page.inner_text("[data-part=weights-unusable]") == "broken: adapter_config.json is missing."
     desk.page.wait_for_selector("[data-part=weights-overlaps] tr")
     assert "adapters trained from one seed read alike" in desk.page.inner_text("[data-part=weights-pairs]")

@@ -175,6 +175,7 @@ function buildWeights() {
     make("p", { class: "lav-summary" }),
     make("p", { class: "lav-summary lav-looked" }),
     make("p", { class: "lav-hint" }),
+    make("p", { class: "lav-hint lav-kinds" }),
   );
 }
 
@@ -189,16 +190,23 @@ function fillWeights(target, one) {
   const charts = adapter ? view.charts.map((chart, at) => ({ chart, drawing: weighed.drawings[at] })).filter(({ chart }) => touches(chart)) : [];
   fit(target.children[1], charts.length, buildGrid);
   charts.forEach(({ chart, drawing }, at) => fillGrid(target.children[1].children[at], { chart, drawing, index, adapter, change }));
-  const [, , summary, looked, notes] = target.children;
+  const [, , summary, looked, notes, kinds] = target.children;
   setText(summary, unbroken(adapter ? adapter.summary : one.problem));
   summary.classList.toggle("lav-loud", !adapter || adapter.frobenius === 0);
   setText(looked, unbroken(adapter && layers ? lookedWords(one, change) : ""));
+  setText(kinds, unbroken(adapter ? kindWords(adapter) : ""));
   setText(notes, [...(adapter ? adapter.notes : []), one.note].filter(Boolean).join(" "));
 }
 
 // A number and its sign stay on one line.
 function unbroken(sentence) {
   return sentence.replaceAll(" %", "\u00a0%");
+}
+
+// Shares of the squared norm, which add up over modules.
+function kindWords(adapter) {
+  const shares = Object.entries(adapter.share_by_module).map(([kind, share]) => `${kind} ${three(100 * share)} %`);
+  return adapter.frobenius ? `Of its change, by kind of module: ${shares.join(", ")}.` : "";
 }
 
 function lookedWords(one, change) {
