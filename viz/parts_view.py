@@ -164,7 +164,7 @@ def reason_view(found: Moved) -> ReasonView:
                 colour,
                 (begin - low) / (high - low),
                 (begin + abs(share) - low) / (high - low),
-                f"{100 * share:.0f} %",
+                f"{_percent(share)} %",
             )
         )
         left, right = left + min(share, 0.0), right + max(share, 0.0)
@@ -211,8 +211,11 @@ def _nats(nats: float, share: float | None) -> Bar:
     told = f"{nats:+.2f}" if abs(nats) >= 0.005 else "0"
     if share is None:
         return Bar(nats, told)
-    percent = round(100 * share) or 0  # not -0
-    return Bar(nats, f"{told} ({percent} %)", share >= _CARRIES)
+    return Bar(nats, f"{told} ({_percent(share)} %)", share >= _CARRIES)
+
+
+def _percent(share: float) -> int:
+    return round(100 * share) or 0  # not -0
 
 
 def _ends(numbers: Sequence[float]) -> tuple[float, float]:

@@ -25,3 +25,10 @@ def said_texts(run: Run) -> tuple[str, ...]:
 def told(nats: float) -> str:
     """With two decimals; what rounds to nothing has no sign."""
     return f"{round(nats, 2) + 0.0:.2f}"
+
+
+def told_probability(value: float) -> str:
+    """With two decimals; 0 and 1 are not told of what is only near them."""
+    if value >= 0.995:
+        return "above 0.99"
+    return f"{value:.2f}" if value >= 0.005 else "below 0.01"

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from inference.errors import SettingsError
-from inference.evidence.drops import LEAST_DROP, WHO_WORDS, falls
+from inference.evidence.drops import LEAST_DROP, WHO_WORDS, falls, told_probability
 from inference.evidence.trials import Block, Findings, Probe, Trial, Watchers
 from inference.evidence.windows import span_of
 from inference.evidence.words import said_ids
@@ -58,7 +58,10 @@ class DependsOnPicture:
             before, after = (math.exp(one.logprobs[place]) for one in (seen, blind))
             depends, word = drop >= LEAST_DROP, run.trace.tokens[self._first(run) + self.token].text
             verb = "depends" if depends else "does not depend"
-            sentence = f"{run.variant.label}: this token {verb} on the picture: p {before:.2f} -> {after:.2f}."
+            sentence = f"{run.variant.label}: this token {verb} on the picture: "
+            sentence += f"p {told_probability(before)} -> {told_probability(after)}."
+            if not depends:
+                sentence += " It is about as likely without seeing it."
             if self.who != "all":
                 sentence += f" {WHO_WORDS[self.who]} could look."
             told.append(Pictured(run.variant.label, word, before, after, drop, depends, sentence))

@@ -91,7 +91,8 @@ class _Writer:
         self._head_places = _places(self.heads, device)
         self._parts = torch.from_numpy(part_weights(kept.images, kept.question_span, kept.length)).to(device)
         self._per_block = max(1, block_bytes // (recorder.heads * kept.length * _ROW_BYTES))
-        self._blocks = _split(range(len(kept.tokens)), self._per_block)
+        count = len(kept.tokens)
+        self._blocks = [range(at, min(at + self._per_block, count)) for at in range(0, count, self._per_block)]
         self._compared = searched(kept.tokens) if kept.images and self.layers and self.heads else []
         self._compared_places = _places(self._compared, device)
         self.search = Search(kept.tokens, self._compared, kept.images)
@@ -119,7 +120,7 @@ class _Writer:
             self._search_layer(layer)
             yield
 
-    def _write_block(self, files: Mapping[str, ArrayFile], block: Sequence[int]) -> Iterator[None]:
+    def _write_block(self, files: Mapping[str, ArrayFile], block: range) -> Iterator[None]:
         shape = (self._recorder.heads, len(block), len(self._columns))
         head_means = torch.zeros(shape, device=self._recorder.device)
         for layer in range(self._recorder.layers):
@@ -172,13 +173,9 @@ def _pick(values: torch.Tensor, axis: int, places: range | torch.Tensor) -> torc
     return values.index_select(axis, places)
 
 
-def _put(
-    file: ArrayFile, tokens: Sequence[int], at: tuple[int, ...], values: Float[torch.Tensor, "tokens *rest"]
-) -> None:
+def _put(file: ArrayFile, tokens: range, at: tuple[int, ...], values: Float[torch.Tensor, "tokens *rest"]) -> None:
     """Writes these tokens' values, rounded on the device, so that less is copied from it."""
-    rounded = values.to(getattr(torch, file.dtype.name)).contiguous().cpu().numpy()
-    for token, of_token in zip(tokens, rounded, strict=True):
-        file.put((token, *at), of_token)
+    file.put_each(tokens, at, values.to(getattr(torch, file.dtype.name)).cpu().numpy())
 
 
 def _split(tokens: Sequence[int], most: int) -> list[Sequence[int]]:

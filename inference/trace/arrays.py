@@ -61,7 +61,7 @@ class ArrayFile:
             except BaseException:
                 self._file.close()
                 raise
-        self._gathered = bytearray(size) if size <= GATHERED_BYTES else None
+        self._gathered = np.zeros(shape, self.dtype) if size <= GATHERED_BYTES else None
 
     def __enter__(self) -> "ArrayFile":
         return self
@@ -70,8 +70,8 @@ class ArrayFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         with self._file:
-            if self._gathered and kind is None:
-                self._write(self._start, memoryview(self._gathered))
+            if self._gathered is not None and self._gathered.size and kind is None:
+                self._write(self._start, self._gathered)
 
     def put(self, at: tuple[int, ...], values: np.ndarray) -> None:
         """Writes `array[at] = values`, where `at` names the first axes and `values` covers the others whole.
@@ -82,16 +82,30 @@ class ArrayFile:
         if values.shape != self.shape[len(at) :]:
             raise ValueError(f"values of shape {values.shape} for {self.shape} at {at}")
         index = int(np.ravel_multi_index(at, self.shape[: len(at)])) if at else 0
-        if not values.size:
-            return
-        start = index * values.size * self.dtype.itemsize
-        data = memoryview(np.ascontiguousarray(values, self.dtype).data).cast("B")
-        if self._gathered is None:
-            self._write(self._start + start, data)
-        else:
-            self._gathered[start : start + len(data)] = data
+        if self._gathered is not None:
+            self._gathered[at] = values
+        elif values.size:
+            start = self._start + index * values.size * self.dtype.itemsize
+            self._write(start, np.ascontiguousarray(values, self.dtype))
 
-    def _write(self, start: int, data: memoryview) -> None:
+    def put_each(self, places: range, at: tuple[int, ...], values: np.ndarray) -> None:
+        """Writes `array[(place, *at)] = value` for each of these places, which follow one another, and its value.
+
+        Raises:
+            ValueError: as `put`; then nothing is written.
+        """
+        inside = range(self.shape[0])[places.start : places.stop] == places
+        if not inside or values.shape != (len(places), *self.shape[1 + len(at) :]):
+            raise ValueError(f"values of shape {values.shape} for {self.shape} at {places}, {at}")
+        if self._gathered is not None:
+            axes: tuple[int | slice, ...] = (slice(places.start, places.stop), *at)
+            self._gathered[axes] = values
+            return
+        for place, value in zip(places, values, strict=True):
+            self.put((place, *at), value)
+
+    def _write(self, start: int, values: np.ndarray) -> None:
+        data = memoryview(values.data).cast("B")
         with telling_of_disk():
             while data:
                 written = os.pwrite(self._file.fileno(), data, start)

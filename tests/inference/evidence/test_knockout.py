@@ -148,7 +148,7 @@ def test_a_word_depends_on_the_picture_or_does_not(session: Session) -> None:
     assert [one.label for one in first] == ["base", "shortcut", "other@0.5"]
     assert first[0].depends and first[0].before == pytest.approx(math.exp(-0.1))
     assert first[0].after == pytest.approx(math.exp(-6.1))
-    assert first[0].sentence == "base: this token depends on the picture: p 0.90 -> 0.00."
+    assert first[0].sentence == "base: this token depends on the picture: p 0.90 -> below 0.01."
     (second,) = ask(engine, session, DependsOnPicture(token=1, label="shortcut"))
     assert (second.word, second.depends, second.drop) == ("cle", False, 0)
     assert "does not depend" in second.sentence

@@ -24,6 +24,21 @@ def values() -> np.ndarray:
 
 
 @pytest.mark.parametrize("gathered", [0, 3 * 5 * 7 * 4])
+def test_places_that_follow_one_another_are_put_together(
+    tmp_path: Path, values: np.ndarray, gathered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "GATHERED_BYTES", gathered)
+    with ArrayFile(tmp_path / "a.npy", SHAPE, "float32") as file:
+        for at in range(5):
+            file.put_each(range(1, 3), (at,), values[1:, at])
+        file.put_each(range(1), (), values[:1])
+        for places, shape in ((range(2, 4), (2, 7)), (range(2), (2, 6)), (range(2), (1, 7)), (range(-1, 1), (2, 7))):
+            with pytest.raises(ValueError, match=r"shape|invalid|shorter|longer"):
+                file.put_each(places, (0,), np.full(shape, values[2, 0, 0], np.float32))
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), values)
+
+
+@pytest.mark.parametrize("gathered", [0, 3 * 5 * 7 * 4])
 def test_pieces_put_in_any_order_are_the_array(
     tmp_path: Path, values: np.ndarray, gathered: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

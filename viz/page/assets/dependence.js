@@ -1,4 +1,4 @@
-// Where the answer depends on: a window moved over the picture, for each variant a map in nats beside that of attention.
+// What the answer depends on: a window moved over the picture, for each variant a map in nats beside that of attention.
 
 const depended = { drawings: new Map() };
 
