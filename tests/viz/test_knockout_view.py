@@ -64,7 +64,9 @@ def test_a_word_is_named_with_its_probabilities() -> None:
     assert [(row.variant, row.depends) for row in view.rows] == [
         ("base", True), ("shortcut", True), ("other@0.5", True),
     ]  # fmt: skip
-    assert view.rows[0].sentence == "'cir' depends on the picture: p\u00a00.90\u00a0\N{RIGHTWARDS ARROW}\u00a0below 0.01."
+    assert (
+        view.rows[0].sentence == "'cir' depends on the picture: p\u00a00.90\u00a0\N{RIGHTWARDS ARROW}\u00a0below 0.01."
+    )
     other = pictured_view(session, 5, ask(FakeEngine(), session, DependsOnPicture(1)))
     assert other.rows[0].sentence.startswith("'cle' does not depend on the picture")
 
