@@ -4,7 +4,6 @@ A line that cannot be used is told by its number and left out. No path leads out
 """
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from inference.trace.metrics import Box
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 METADATA = "metadata.jsonl"
 """The file of lines that a folder of pictures may hold."""
+FARTHEST_PX = 1e9
+"""No number of a box is farther from zero; without a limit its width, or a number of many digits, is no float."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,10 @@ def picture_at(root: Path, name: object) -> Path:
     """
     if not isinstance(name, str) or not name.strip() or "\0" in name:
         raise LineError("It names no picture.")
-    path = Path(os.path.normpath(root / name))
+    path = Path(os.path.normpath(root / _writable(name)))
     if not path.is_relative_to(os.path.normpath(root)):
         raise LineError(f"The picture {name[:60]!r} lies outside of the folder of pictures.")
-    if not path.is_file():
+    if not os.path.isfile(path):  # of a name too long, or one that no file system takes, pathlib raises
         raise LineError(f"There is no picture {name[:60]!r}.")
     return path
 
@@ -124,12 +125,13 @@ def text_of(value: object, what: str) -> str:
     """A string with something in it, its ends trimmed."""
     if not isinstance(value, str) or not value.strip():
         raise LineError(f"It has no {what}.")
-    return value.strip()
+    return _writable(value.strip())
 
 
 def _plain_line(number: int, path: Path, question: str) -> Line:
     caption = path.with_suffix(".txt")
     given = caption.read_text(encoding="utf-8", errors="replace") if caption.is_file() else question
+    _writable(path.name)
     return Line(number, path, text_of(given, f"question: give one with --question, or in {caption.name}"))
 
 
@@ -151,7 +153,16 @@ def _answers(value: object) -> tuple[str, ...]:
     given = value if isinstance(value, list) else [] if value is None else [value]
     if not all(isinstance(one, str | int | float) and not isinstance(one, bool) and str(one).strip() for one in given):
         raise LineError("Its answer is no text and no list of texts.")
-    return tuple(str(one).strip() for one in given)
+    return tuple(_writable(str(one).strip()) for one in given)
+
+
+def _writable(text: str) -> str:
+    """The text; JSON may escape half of a character, and a file's name be no text: no report takes either."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise LineError(f"It has half of a character in {text[:60]!a}.") from error
+    return text
 
 
 def _first(fields: dict[str, Any], *names: str) -> object:
@@ -161,6 +172,6 @@ def _first(fields: dict[str, Any], *names: str) -> object:
 def _four(value: object) -> list[float]:
     if not isinstance(value, list) or len(value) != 4:
         raise LineError("Its box is not four numbers.")
-    if not all(isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in value):
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) and abs(one) <= FARTHEST_PX for one in value):
         raise LineError("Its box is not four numbers.")
     return [float(one) for one in value]

@@ -1,6 +1,7 @@
 """Lines of every format; a bad one is told by its number, and no path leads out."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,32 @@ def test_lines_of_json_are_read_and_bad_ones_told_by_number(folder: Path) -> Non
     reasons = [one.reason for one in found.skipped]
     assert all("outside of the folder" in reason for reason in reasons[4:6])
     assert "no area" in reasons[6] and "four numbers" in reasons[7] and "four numbers" in reasons[8]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ('"question": "What?", "box": [0, 0, 1' + 400 * "0" + ", 9]", "four numbers"),
+        ('"question": "What?", "bbox": [1e308, 0, 1e308, 9]', "four numbers"),
+        ('"question": "What \\ud800?"', "half of a character"),
+        ('"question": "What?", "answer": ["star", "\\udfff"]', "half of a character"),
+        ('"question": "What?", "image": "' + 300 * "a" + '.png"', "no picture"),
+        ('"question": "What?", "image": "\\udcff.png"', "half of a character"),
+    ],
+)
+def test_a_line_that_no_machine_can_hold_is_told_by_its_number(folder: Path, fields: str, reason: str) -> None:
+    picture = "" if '"image"' in fields else ', "picture": "b.png"'
+    lines = write(folder / "lines.jsonl", {"picture": "b.png", "question": "What?"}, "{" + fields + picture + "}")
+    found = read_lines(lines)
+    assert [one.number for one in found.lines] == [1]
+    assert [one.number for one in found.skipped] == [2] and reason in found.skipped[0].reason
+
+
+def test_a_picture_whose_name_is_no_text_is_left_out(folder: Path) -> None:
+    (folder / "b.png").rename(os.fsdecode(os.fsencode(folder) + b"/\xff.png"))
+    found = read_lines(folder, question="What?")
+    assert [line.picture.name for line in found.lines] == ["a.JPG"]
+    assert "half of a character" in found.skipped[0].reason
 
 
 def test_pictures_may_lie_elsewhere_if_it_is_said(folder: Path) -> None:
