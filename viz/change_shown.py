@@ -3,6 +3,7 @@
 The page and the figure for a paper both draw from here, so that they show the same. Knows no picture and no page.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,7 +67,8 @@ def shown_heads(session: Session, found: Changed, choice: Choice, pair: Pair, ai
     The floor is worked out where something shows it: for the pair itself, or for charts in its multiples.
     """
     without = head_sinks(found, choice.image, aids) if pair.hide else None
-    key = None if without is None else ("without sinks", id(aids.neutral))
+    # By the cells themselves: another neutral question may find others.
+    key = None if without is None else ("without sinks", hashlib.sha256(np.packbits(without).tobytes()).digest())
     values = head_values(found, pair.measure, choice.image, without=without, key=key)
     noise: dict[Kind, HeadValues] = {}
     if pair.unit == "floor" or found.b.variant.label == pair.b:

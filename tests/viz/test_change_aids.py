@@ -218,6 +218,19 @@ def test_differences_with_and_without_sinks(bright: tuple[Session, Aids]) -> Non
     assert found.columns[0].chart.png != shown(session, aids, measure="variation").columns[0].chart.png
 
 
+def test_hidden_sinks_are_those_of_the_neutral_question_that_is_there_now(bright: tuple[Session, Aids]) -> None:
+    session, aids = bright
+    assert aids.neutral
+    neutral = replace(aids.neutral)
+    pair = check_pair(session, {"measure": "variation", "hide": True})
+    before = change("id", session, ALONE, pair, Aids(neutral=neutral))
+    # Another session may come to lie where one lay that is gone.
+    object.__setattr__(neutral, "runs", make_session(neutral.request).runs)
+    after = change("id", session, ALONE, pair, Aids(neutral=neutral))
+    assert after == change("id", session, ALONE, pair, Aids(neutral=replace(neutral)))
+    assert after.columns[0].chart.png != before.columns[0].chart.png
+
+
 def test_hidden_sinks_are_dark_in_the_maps_and_do_not_move(bright: tuple[Session, Aids]) -> None:
     session, aids = bright
     pair = check_pair(session, {"hide": True})
