@@ -18,6 +18,7 @@ from inference.trace.request import BASE_LABEL
 from inference.trace.session import Run, Session
 from viz import words
 from viz.change_view import Noise, Pair, Unit
+from viz.choices import is_number
 from viz.recent import RECENT
 from viz.seen import kept_heads
 from viz.slots import slots_of, tokens_at
@@ -215,9 +216,7 @@ def _box(session: Session, value: object, image: int) -> Box | None:
     images = session.runs[0].trace.images
     if value is None or not images:
         return None
-    numbers: Any = value
-    is_list = isinstance(value, list | tuple) and len(value) == 4
-    if not is_list or any(isinstance(one, bool) or not isinstance(one, int | float) for one in numbers):
+    if not isinstance(value, list | tuple) or len(value) != 4 or not all(map(is_number, value)):
         raise SettingsError("a box as [left, top, right, bottom] in pixels", repr(value)[:60], "give four numbers")
-    left, top, right, bottom = (float(one) for one in numbers)
+    left, top, right, bottom = (float(one) for one in value)
     return check_box((left, top, right, bottom), images[image].original_wh)

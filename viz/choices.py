@@ -3,9 +3,10 @@
 Plain functions over a session; knows no Gradio and no model.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeGuard
 
 from inference.errors import SettingsError
 from inference.trace.session import Run, Session, Sharpest
@@ -53,6 +54,11 @@ def check_choice(session: Session, raw: object) -> Choice:
         colormap=_colormap(given.get("colormap", Choice().colormap)),
         hidden=_hidden(session, given.get("hidden", ())),
     )
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a number, finite and not too long for a float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def run_of(session: Session, variant: object) -> Run:

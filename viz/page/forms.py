@@ -4,7 +4,6 @@ Every value may be forged: nothing here trusts a type, and what is wrong is told
 engine's own check of the request.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from inference.trace.parse import parse_keep, parse_variant, parse_words
 from inference.trace.request import BASE, AdapterAt, Generation, Picture, Request, Variant
 from inference.trace.session import Session
 from inference.trace.size import format_bytes
+from viz.choices import is_number
 
 SHOWN_FIRST = ("other", "shortcut")
 """Adapters ticked when the page opens, where they are there; else the first two that can be used."""
@@ -217,7 +217,7 @@ def _words(what: str, value: Any) -> Sequence[str]:
 
 
 def _number(what: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise SettingsError(f"a number for {what}", repr(value)[:40], "type one, for instance 1")
     return float(value)
 

@@ -1,15 +1,14 @@
 """Options of an inquiry as they come from strangers, each checked and told of in one sentence. Knows no Gradio."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 from inference.errors import SettingsError
 from inference.evidence.heads import Heads
 from inference.trace.metrics import Box, check_box
 from inference.trace.session import Session
-from viz.choices import check_choice
+from viz.choices import check_choice, is_number
 from viz.view import Choice
 
 Options = Mapping[str, Any]
@@ -41,7 +40,7 @@ def box_in(options: Options, session: Session, image: int) -> Box | None:
     if raw is None:
         return None
     images = session.request.images
-    if not isinstance(raw, list | tuple) or len(raw) != 4 or not all(map(_is_number, raw)) or image >= len(images):
+    if not isinstance(raw, list | tuple) or len(raw) != 4 or not all(map(is_number, raw)) or image >= len(images):
         raise SettingsError("a box as left, top, right, bottom in pixels", repr(raw)[:60], "draw it on the picture")
     left, top, right, bottom = (float(number) for number in raw)
     return check_box((left, top, right, bottom), (images[image].width, images[image].height))
@@ -54,7 +53,7 @@ def whole_in(options: Options, name: str, default: int, *, least: int, most: int
         SettingsError: it is none, or beyond them.
     """
     value = options.get(name, default)
-    if not _is_number(value) or not float(value).is_integer() or not least <= value <= most:
+    if not is_number(value) or not float(value).is_integer() or not least <= value <= most:
         raise SettingsError(f"a whole number from {least} to {most} for {name}", repr(value)[:40], "choose one of them")
     return int(value)
 
@@ -116,8 +115,4 @@ def heads_in(options: Options, name: str) -> Heads | None:
 
 
 def _is_index(value: object) -> bool:
-    return _is_number(value) and float(value).is_integer() and value >= 0
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number(value) and float(value).is_integer() and value >= 0
