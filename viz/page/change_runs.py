@@ -10,6 +10,7 @@ from typing import Any
 
 from inference.errors import QuestionError
 from inference.evidence.floor import check_same_words, floor_requests
+from inference.evidence.inquiry import check_running
 from inference.evidence.neutral import neutral_request
 from inference.mini.facts import other_wording
 from inference.protocol import Progress
@@ -36,6 +37,7 @@ class Neutral:
 
 
 def _ask_floor(bench: Bench, session: Session, options: Options) -> Steps:
+    check_running(session, bench.engine)
     plan = floor_requests(session, _rewording(bench, session, options))
     made: list[str] = []
     try:
@@ -51,6 +53,7 @@ def _ask_floor(bench: Bench, session: Session, options: Options) -> Steps:
 
 
 def _ask_neutral(bench: Bench, session: Session, options: Options) -> Steps:
+    check_running(session, bench.engine)
     asked = neutral_request(session, _question(options))
     return Neutral((yield from _run(bench, asked, "neutral question")), asked.question)
 

@@ -15,12 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inference.errors import SettingsError
+from inference.evidence.inquiry import check_running
 from inference.evidence.sweep import SCALES, Strength, Sweep, by_scale, own_answer, own_request, read_sweep
 from inference.protocol import Engine, Progress
 from inference.trace.metrics import Box
 from inference.trace.session import Session
 from viz import overlay, words
-from viz.choices import check_choice
+from viz.choices import check_choice, is_number
 from viz.drawing import FileKind, saved
 from viz.page.answers import answering, download, json_answer, session_of
 from viz.page.evidence import Bench, Kind, Options, Steps
@@ -55,13 +56,14 @@ def sweep_in(options: Options) -> Sweep:
     if scales is None:
         return Sweep(adapter, SCALES)
     numbers = scales if isinstance(scales, list | tuple) and len(scales) <= MOST_SCALES else (None,)
-    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers):
+    if not all(map(is_number, numbers)):
         raise SettingsError("scales as a list of numbers", repr(scales)[:60], "write for instance 0, 0.5, 1")
     return Sweep(adapter, tuple(float(one) for one in numbers))
 
 
 def ask_sweep(shelf: Shelf, engine: Engine, session: Session, sweep: Sweep) -> Generator[Progress, None, Swept]:
     """The progress of a sweep, and where it is kept; the adapter's own answer is asked for first if it is not known."""
+    check_running(session, engine)
     own = own_answer(session, sweep.adapter)
     if own is None:
         own = yield from _asked_alone(shelf, engine, session, sweep)
