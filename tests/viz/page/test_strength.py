@@ -97,6 +97,7 @@ def test_how_many_runs_it_takes_is_told_before(shelf: Shelf, session: Session, h
         ({"adapter": "x", "scales": "1"}, "scales as a list of numbers"),
         ({"adapter": "x", "scales": [None]}, "scales as a list of numbers"),
         ({"adapter": "x", "scales": [True]}, "scales as a list of numbers"),
+        ({"adapter": "x", "scales": [10**400]}, "scales as a list of numbers"),
         ({"adapter": "x", "scales": [1] * 101}, "scales as a list of numbers"),
     ],
 )
