@@ -214,6 +214,8 @@ def _finding(drop: float, spread: Spread | None) -> Finding:
 
 
 def _sentence(label: str, target: Target, drop: float, spread: Spread | None, finding: Finding) -> str:
+    if drop <= -LEAST_DROP:
+        return f"{label}: no dependence found: without {_TARGET_WORDS[target]} its words rise by {told(-drop)} nats."
     what = f"without {_TARGET_WORDS[target]} its words fall by {told(drop)} nats"
     if finding == "no dependence found":
         return f"{label}: no dependence found: {what}, less than {LEAST_DROP}."

@@ -58,10 +58,12 @@ class DependsOnPicture:
             before, after = (math.exp(one.logprobs[place]) for one in (seen, blind))
             depends, word = drop >= LEAST_DROP, run.trace.tokens[self._first(run) + self.token].text
             verb = "depends" if depends else "does not depend"
-            sentence = f"{run.variant.label}: this token {verb} on the picture: "
+            which = f"picture {self.image + 1}" if len(run.trace.images) > 1 else "the picture"
+            sentence = f"{run.variant.label}: this token {verb} on {which}: "
             sentence += f"p {told_probability(before)} -> {told_probability(after)}."
             if not depends:
-                sentence += " It is about as likely without seeing it."
+                likely = "likelier" if drop <= -LEAST_DROP else "about as likely"
+                sentence += f" It is {likely} without seeing it."
             if self.who != "all":
                 sentence += f" {WHO_WORDS[self.who]} could look."
             told.append(Pictured(run.variant.label, word, before, after, drop, depends, sentence))

@@ -173,6 +173,28 @@ def test_a_word_that_falls_by_less_than_half_a_nat_does_not_depend(
     assert told.depends is depends
 
 
+@pytest.mark.parametrize(("rise", "likely"), [(0.49, "about as likely"), (0.51, "likelier")])
+def test_a_word_that_rises_without_the_picture_is_told_to(session: Session, rise: float, likely: str) -> None:
+    outcomes = (Outcome((-3.0, 0.0)), Outcome((-3.0 + rise, 0.0)))
+    (told,) = DependsOnPicture(label="base").read(session, Findings(outcomes, (), 1, 0.0))
+    assert not told.depends and told.sentence.endswith(f"It is {likely} without seeing it.")
+
+
+def test_words_that_rise_without_a_box_are_not_said_to_fall(session: Session) -> None:
+    alone = replace(session, runs=session.runs[:1])
+    outcomes = (Outcome((-3.0, 0.0)), Outcome((-0.5, 0.0)))
+    (told,) = KnockOut(targets=("whole",)).read(alone, Findings(outcomes, (), 1, 0.0)).knocked
+    assert told.sentence == "base: no dependence found: without the whole picture its words rise by 2.50 nats."
+
+
+def test_of_several_pictures_the_one_meant_is_named(session: Session) -> None:
+    run = session.runs[0]
+    two = replace(run, trace=replace(run.trace, images=run.trace.images * 2))
+    outcomes = (Outcome((-0.1, 0.0)), Outcome((-3.0, 0.0)))
+    (told,) = DependsOnPicture(image=1).read(replace(session, runs=(two,)), Findings(outcomes, (), 1, 0.0))
+    assert "depends on picture 2: p" in told.sentence
+
+
 @pytest.mark.parametrize("options", [{"token": 2}, {"token": -1}, {"label": "none"}, {"image": 3}, {"who": "x"}])
 def test_a_word_that_was_not_said_is_refused(session: Session, options: dict[str, Any]) -> None:
     with pytest.raises(VisualizerError):
