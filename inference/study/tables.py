@@ -104,10 +104,14 @@ def _cell(value: _Cell) -> _Cell:
 
 
 def _part_text(part: Part) -> str:
-    told = f"{part.name}: {len(part.items)} lines about {part.pictures} pictures"
+    told = f"{part.name}: {_count(len(part.items), 'line')} about {_count(part.pictures, 'picture')}"
     told += f", {len(part.skipped)} skipped" if part.skipped else ""
     told += f", {part.remaining} not asked yet" if part.remaining else ""
     return "\n".join([told, *(line for one in part.summaries for line in _summary_lines(one))])
+
+
+def _count(count: int, name: str) -> str:
+    return f"{count} {name}{'' if count == 1 else 's'}"
 
 
 def _summary_lines(summary: Summary) -> list[str]:

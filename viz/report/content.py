@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 
-from inference.study.report import Part, Report, Summary
+from inference.study.report import Estimate, Part, Report, Summary
 from viz import overlay
 from viz.report.heads import heads_views
 from viz.report.help import HELP
@@ -70,23 +70,28 @@ def _count_of(count: int, name: str) -> str:
 
 
 def _short(report: Report, summary: Summary) -> str:
-    """One variant's outcome in a sentence."""
+    """One variant's outcome in a sentence; a share of fewer lines than were asked says of how many."""
     told = []
+    asked = summary.share.n
     if summary.accuracy is not None:
-        told.append(f"right on {share(summary.accuracy.mean)} of {summary.accuracy.n} lines{_range(summary)}")
+        among = _count_of(summary.accuracy.n, "line")
+        told.append(f"right on {share(summary.accuracy.mean)} of {among}{_range(summary)}")
     if summary.drift is not None:
         told.append(f"answers otherwise than the base on {share(summary.drift.answers.mean)}")
     told.append(f"{share(summary.share.mean)} of its attention on the picture")
     if summary.hits is not None:
-        told.append(
-            f"its map's peak in the box on {share(summary.hits.rate.mean)} (chance {share(summary.hits.chance)})"
-        )
+        chance = f"chance {share(summary.hits.chance)}"
+        told.append(f"its map's peak in the box on {_share_of(summary.hits.rate, asked)} ({chance})")
     if summary.depends is not None:
-        told.append(f"needs the box on {share(summary.depends.mean)}")
+        told.append(f"needs the box on {_share_of(summary.depends, asked)}")
     if summary.heads is not None:
         size = report.model.layers * report.model.heads
         told.append(f"{summary.heads.significant} of {size} heads changed by more than chance")
     return f"{summary.variant}: {'; '.join(told)}."
+
+
+def _share_of(value: Estimate, asked: int) -> str:
+    return share(value.mean) + (f" of {_count_of(value.n, 'line')}" if value.n != asked else "")
 
 
 def _range(summary: Summary) -> str:

@@ -216,6 +216,7 @@ def test_the_text_tells_every_set_and_variant_with_its_n() -> None:
     text = report_text(make_report())
     assert text.startswith("made: 6 lines about 6 pictures, 1 skipped, 1 not asked yet\n\nbase\n")
     assert "\n\ngeneral: 3 lines" in text
+    assert report_text(make_report(items=1)).startswith("made: 1 line about 1 picture, 1 skipped")
     assert "50.0 % (40.0 to 60.0), n 6" in text and "50.0 %, n 3" in text
     assert "90.0 % (80.0 to 100.0), n 6, layer 3 head 1; chance 14.0 %, next box 10.0 %" in text
     assert "1 at p 0.05 corrected, 6 pictures; most: layer 4 head 0, +4.0 points, p 0.030" in text

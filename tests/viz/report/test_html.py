@@ -211,6 +211,20 @@ def test_each_figure_that_is_missing_has_its_own_reason(report: Report) -> None:
     assert told[2].endswith("Best head and hiding agree, Calibrated head and hiding agree.")
 
 
+def test_a_share_of_fewer_lines_than_were_asked_says_of_how_many(report: Report) -> None:
+    first = report.data.summaries[0]
+    assert first.hits is not None and first.depends is not None
+    assert not re.search(r"box on \S+ % of", report_view(report).short[0])
+    fewer = replace(
+        first,
+        hits=replace(first.hits, rate=replace(first.hits.rate, n=2)),
+        depends=replace(first.depends, n=1),
+    )
+    told = report_view(replace(report, data=replace(report.data, summaries=(fewer, *report.data.summaries[1:])))).short
+    assert re.search(r"peak in the box on \S+ % of 2 lines \(chance", told[0].replace("\u00a0", " "))
+    assert re.search(r"needs the box on \S+ % of 1 line[;.]", told[0].replace("\u00a0", " "))
+
+
 @pytest.mark.parametrize("items", [0, 1])
 def test_an_empty_report_and_one_of_one_picture_are_whole_pages(items: int) -> None:
     report = make_report(items=items)
