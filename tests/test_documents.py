@@ -147,7 +147,7 @@ def test_commands_run_to_their_end(checkout: Path, way: Way) -> None:
 
 @pytest.mark.parametrize("command", commands_tried(Way.HELP))
 def test_commands_that_need_more_show_their_help(checkout: Path, command: str) -> None:
-    program = re.match(r"\S+(?: -m \S+)?(?: (?:serve|deploy|run|examples/\w*client\.py))?", command)
+    program = re.match(r"\S+(?: -m \S+)?(?: (?:serve|deploy|run|calibrate|examples/\w+\.py))?", command)
     assert program is not None
     done = subprocess.run(
         f"{program.group()} --help", shell=True, cwd=checkout, capture_output=True, text=True, timeout=120
