@@ -186,13 +186,16 @@ def _sentence(variant: str, change: float, effects: Sequence[PartEffect]) -> str
         return f"{moved}, less than {LEAST_DROP}: no part is named."
     lost = _named([(effect.loses_share or 0, effect) for effect in effects])
     brought = _named([(effect.brings_share or 0, effect) for effect in effects])
-    return f"{moved}. Half of that or more is lost without {lost}; half or more is brought alone by {brought}."
+    without = "Without any one part less than half of that is lost"
+    if lost:
+        without = f"Half of that or more is lost without {lost}"
+    return f"{moved}. {without}; half or more is brought alone by {brought or 'no single part'}."
 
 
 def _named(shares: Sequence[tuple[float, PartEffect]]) -> str:
-    """The parts that carry half or more, the largest share first."""
+    """The parts that carry half or more, the largest share first; empty if none does."""
     most = sorted((pair for pair in shares if pair[0] >= _CARRIES), key=lambda pair: -pair[0])
-    return ", ".join(f"{effect.name} ({100 * share:.0f} %)" for share, effect in most) or "no single part"
+    return ", ".join(f"{effect.name} ({100 * share:.0f} %)" for share, effect in most)
 
 
 def _notes(adapters: Sequence[AdapterFacts]) -> list[str]:

@@ -69,6 +69,15 @@ def test_parts_lose_and_bring_what_they_carry(session: Session) -> None:
     )
 
 
+def test_that_no_part_carries_half_is_told(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CARRIES:
+        monkeypatch.setitem(CARRIES, name, 0.1)
+    assert part(session).sentence.endswith(
+        "+4.00 nats. Without any one part less than half of that is lost; half or more is brought alone by no single "
+        "part."
+    )
+
+
 def test_shares_hold_for_a_change_downwards(session: Session) -> None:
     told = part(session, change=-4.0)
     first = told.effects[0]
