@@ -1,6 +1,7 @@
 """The endpoints for programs, over the Gradio client and by hand; and what strangers send to the private ones."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,6 +58,15 @@ def analyzed(client: Client, picture: Path) -> tuple[dict[str, Any], str]:
         api_name="/analyze",
     )
     return summary, path
+
+
+def test_the_readme_lists_every_endpoint_with_an_example_that_calls_it(client: Client) -> None:
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(/[a-z]+)` \|.*\| `(\w+\.py)` \|$", text, re.MULTILINE))
+    assert sorted(listed) == sorted(named)
+    for name, example in listed.items():
+        assert f'"{name}"' in (ROOT / "examples" / example).read_text(encoding="utf-8")
 
 
 def test_endpoints_have_these_parameters(client: Client) -> None:
