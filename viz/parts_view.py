@@ -10,6 +10,8 @@ from inference.evidence.exchange import Exchanged, PieceCarries, UpTo
 from inference.evidence.parts import Moves, Parted, PartEffect
 from inference.evidence.reasons import Moved
 from inference.trace.maps import listed
+from viz import words
+from viz.view import Choice
 
 _BRINGS, _LOSES, _TOGETHER = "#0072b2", "#d55e00", "#00a077"
 _MAP = "#cc4fd8"
@@ -107,9 +109,17 @@ def parted_view(found: Parted) -> PartsView:
         [found.sentence],
         columns,
         rows,
-        list(found.notes),
+        [*_map_note(found), *found.notes],
         _cost(found.passes, found.seconds),
     )
+
+
+def _map_note(found: Parted) -> list[str]:
+    """Whose maps these are, since what is chosen on the page may be another by now."""
+    if found.watched is None:
+        return []
+    where = words.where(Choice(layer=found.watched.layer, head=found.watched.head))
+    return [f"Map: where {words.quoted(found.watched.token)} looks, {where}."]
 
 
 _VARIATION = "total variation between the map and {} map within the picture: 0 alike, 1 nothing in common"
@@ -147,7 +157,7 @@ def exchanged_view(found: Exchanged) -> PartsView:
 
 def reason_view(found: Moved) -> ReasonView:
     """Four shares as one bar: what is above zero to the right of it, what is below to the left."""
-    title = f"{found.variant}: why head {found.head} of layer {found.layer} moved"
+    title = f"{found.variant}: why head {found.head} of layer {found.layer} moved, from {words.quoted(found.token)}"
     shares = (found.query, found.key, found.inputs, found.rest)
     known = [share for share in shares if share is not None]
     if len(known) < len(shares):

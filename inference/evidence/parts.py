@@ -15,7 +15,7 @@ from inference.evidence.trials import KIND_OF_MODULE, KINDS, Findings, Kind, Out
 from inference.evidence.words import adapter_run, said_ids
 from inference.trace.compare import total_variation
 from inference.trace.request import BASE
-from inference.trace.session import AdapterFacts, Run, Session
+from inference.trace.session import AdapterFacts, Run, Session, Token
 
 LEAST_NATS = 0.01
 """A smaller change is not divided among parts."""
@@ -53,6 +53,15 @@ class PartEffect:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """Whose map was watched: the text of a token, a layer and a head (None: the mean over all)."""
+
+    token: str
+    layer: int | None
+    head: int | None
+
+
+@dataclass(frozen=True)
 class Parted:
     """What the parts of one adapter carry. `change`: D; `whole`: how far the adapter's map lies from the base's."""
 
@@ -67,6 +76,8 @@ class Parted:
     notes: tuple[str, ...]
     passes: int
     seconds: float
+    watched: Watched | None = None
+    """None without a picture."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,7 @@ class SwitchParts:
             notes=(*findings.notes, *_notes(_adapters(session, run))),
             passes=findings.passes,
             seconds=findings.seconds,
+            watched=Watched(self._token(run).text, self.layer, self.head) if run.trace.images else None,
         )
 
     def _switches(self, session: Session, run: Run) -> list[Switch]:
@@ -138,12 +150,14 @@ class SwitchParts:
     def _watch(self, run: Run) -> Watch | None:
         if not run.trace.images:
             return None
+        return Watch(self._token(run).row_at, self.layer, self.head, self.image)
+
+    def _token(self, run: Run) -> Token:
         tokens = run.trace.tokens
         said = [token for token in tokens if token.part in ("answer", "thinking")]
         if self.token is not None and not 0 <= self.token < len(tokens):
             raise SettingsError(f"a token from 0 to {len(tokens) - 1}", str(self.token), "choose one that was kept")
-        chosen = said[0] if self.token is None else tokens[self.token]
-        return Watch(chosen.row_at, self.layer, self.head, self.image)
+        return said[0] if self.token is None else tokens[self.token]
 
 
 def _adapters(session: Session, run: Run) -> list[AdapterFacts]:

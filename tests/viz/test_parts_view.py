@@ -1,9 +1,11 @@
 """Bars of what parts carry, and the bar of why a head moved."""
 
+from dataclasses import replace
+
 import pytest
 
 from inference.evidence.exchange import Exchanged, PieceCarries, UpTo
-from inference.evidence.parts import Moves, Parted, PartEffect
+from inference.evidence.parts import Moves, Parted, PartEffect, Watched
 from inference.evidence.reasons import Moved
 from viz.parts_view import exchanged_view, parted_view, reason_view
 
@@ -41,6 +43,11 @@ def test_watched_maps_have_bars_of_their_own() -> None:
     view = parted_view(parted(Moves(0.2, 0.5), Moves(None, 0.3)))
     assert [(column.low, column.high) for column in view.columns[2:]] == [(0, 0.6), (0, 0.6)]
     assert [(bar.value, bar.told) for bar in view.rows[0].bars[2:]] == [(0.2, "0.20"), (0.3, "0.30")]
+
+
+def test_whose_maps_they_are_is_told() -> None:
+    found = replace(parted(Moves(0.2, 0.5)), watched=Watched(" red", 2, None))
+    assert parted_view(found).notes == ["Map: where 'red' looks, layer 2, mean over its heads.", "A note."]
 
 
 def test_pieces_are_told_alone_without_and_from_the_first_up() -> None:
@@ -86,4 +93,5 @@ def test_what_turned_a_head_back_lies_left_of_zero() -> None:
 
 
 def test_a_head_that_stayed_has_no_bar() -> None:
+    assert reason_view(moved(None, None, None, None)).title == "other: why head 1 of layer 2 moved, from 'red'"
     assert reason_view(moved(None, None, None, None)).slices == []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inference.errors import SettingsError
-from inference.evidence.parts import Parted, SwitchParts
+from inference.evidence.parts import Parted, SwitchParts, Watched
 from inference.evidence.trials import Findings, Outcome, Probe, Switch, Trial, Watch
 from inference.trace.session import AdapterFacts, Session
 from tests.fakes import FakeEngine, make_session
@@ -99,6 +99,8 @@ def test_the_map_watched_is_that_of_the_token(session: Session) -> None:
     first = next(token for token in tokens if token.part == "answer")
     assert SwitchParts("shortcut").probe(session).watch == Watch(first.row_at)
     assert SwitchParts("shortcut", token=1, layer=2, head=0).probe(session).watch == Watch(tokens[1].row_at, 2, 0)
+    assert part(session).watched == Watched(first.text, None, None)
+    assert part(session, token=1, layer=2, head=0).watched == Watched(tokens[1].text, 2, 0)
 
 
 def test_without_a_picture_no_map_is_watched() -> None:
@@ -106,7 +108,7 @@ def test_without_a_picture_no_map_is_watched() -> None:
     engine = FakeEngine()
     told = ask(engine, session, SwitchParts("shortcut"))
     assert engine.probes[0].watch is None
-    assert told.whole is None and told.effects[0].off.from_base is None
+    assert told.watched is None and told.whole is None and told.effects[0].off.from_base is None
 
 
 def test_vision_is_a_kind_and_other_modules_are_told(session: Session) -> None:
