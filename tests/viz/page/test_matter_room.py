@@ -47,6 +47,12 @@ def test_the_parts_are_tabs_and_a_box_of_compare_is_knocked_out_there(visit: Vis
     desk.page.click("[data-room=look]")
     desk.page.click("[data-room=evidence]")
     assert rows.nth(2).is_visible()
+    moved = desk.page.locator("[data-part=knockout-moved]")
+    assert moved.inner_text() == ""
+    for right, told in (("190", False), ("200", True), ("192", False)):
+        desk.page.fill("#lav-matter [data-box='2']", right)
+        desk.page.press("#lav-matter [data-box='2']", "Tab")
+        assert ("moved since" in moved.inner_text()) is told, right
     assert desk.wrong == []
     assert desk.elsewhere == []
 

@@ -77,7 +77,24 @@ function showKnockOut(look) {
   fillChanged(look);
   tellPlan("knockout", knockoutOptions(look));
   show(part("knockout"), Boolean(view));
-  if (view) fillKnockOut(view);
+  if (!view) return;
+  fillKnockOut(view);
+  setText(part("knockout-moved"), hasMoved(view, box, look) ? "The box was moved since: what stands here is of the solid one." : "");
+}
+
+// Whether the box as it is now touches other cells than those that were blocked for it.
+function hasMoved(view, box, look) {
+  if (!view.inset.length) return false;
+  if (!box) return true;
+  const { width, height } = currentPicture();
+  const hair = 1e-3; // cells that are touched by less do not count
+  const touched = [
+    Math.floor((box[0] / width) * look.cols + hair) / look.cols,
+    Math.floor((box[1] / height) * look.rows + hair) / look.rows,
+    Math.ceil((box[2] / width) * look.cols - hair) / look.cols,
+    Math.ceil((box[3] / height) * look.rows - hair) / look.rows,
+  ];
+  return touched.some((side, number) => Math.abs(side - view.inset[number]) > hair);
 }
 
 // Whose heads, where those that changed most are blocked: the variant chosen in Compare, or the first adapter.
