@@ -87,6 +87,7 @@ def parse_report(text: bytes) -> Report:
 def _unwrap(text: bytes) -> Json:
     try:
         document = json.loads(text)
+        json.dumps(document, ensure_ascii=False).encode()  # half of a character is let in, and could not be shown
     except (ValueError, RecursionError) as error:
         raise SessionError(_A_REPORT, "something else", _REMEDY) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -113,6 +114,10 @@ def _check_part(part: Part, report: Report) -> None:
 def _check_item(item: Item, variants: int) -> None:
     if len(item.looks) != variants or min(item.size_wh) < 1:
         raise CodecError(f"line {item.number} has not one look a variant, or no size")
+    if item.box is not None:
+        (width, height), (left, top, right, bottom) = item.size_wh, item.box
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+            raise CodecError(f"the box of line {item.number} lies outside of its picture")
     shapes = {_shape(look.grid) for look in item.looks}
     if len(shapes) != 1 or None in shapes:
         raise CodecError(f"line {item.number} has maps of other sizes")

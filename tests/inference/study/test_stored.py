@@ -67,6 +67,10 @@ def _change_by_more_than_all(report: dict[str, Any]) -> None:
     report["data"]["summaries"][1]["heads"]["change"][4][2] = -1e308
 
 
+def _put_a_box_outside(report: dict[str, Any]) -> None:
+    report["data"]["items"][0]["box"] = [-1e308, 0, 1e308, 9]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -78,6 +82,7 @@ def _change_by_more_than_all(report: dict[str, Any]) -> None:
         _count_wrongly,
         _look_more_than_all,
         _change_by_more_than_all,
+        _put_a_box_outside,
     ],
 )
 def test_a_damaged_report_is_refused(damage: Any, tmp_path: Path) -> None:
@@ -86,6 +91,16 @@ def test_a_damaged_report_is_refused(damage: Any, tmp_path: Path) -> None:
     damage(document["report"])
     with pytest.raises(SessionError, match="a damaged one"):
         parse_report(json.dumps(document).encode())
+
+
+def test_half_of_a_character_is_refused_and_a_whole_one_read(tmp_path: Path) -> None:
+    document = _plain(tmp_path)
+    document["report"]["data"]["name"] = "\U0001f984"
+    assert parse_report(json.dumps(document).encode()).data.name == "\U0001f984"
+    document["report"]["data"]["name"] = "\ud83e"
+    for text in (json.dumps(document), json.dumps(document, ensure_ascii=False)):
+        with pytest.raises(SessionError, match="something else"):
+            parse_report(text.encode(errors="surrogatepass"))
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"\xff\xfe", b'{"format": "other"}', b"[" * 100_000])
