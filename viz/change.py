@@ -76,7 +76,7 @@ def change(session_id: str, session: Session, choice: Choice, pair: Pair, aids: 
         cols=span.cols if span else 0,
         map_scale=_map_scale(scales[0], words.unit(choice), choice.colormap, relative=relative),
         difference_scale=_map_scale(scales[1], _points(choice), overlay.DIVERGING, relative=relative),
-        cell_told=found.missing or found.blind or cell_told(found, choice),
+        cell_told=found.missing or found.blind or cell_told(found, choice, pair, cells.get(pair.b)),
         ranked=[ranked_told(one, of_pair, pair) for one in ranked],
         ranked_maps=_ranked_maps(differences, ranked, ranked_scale),
         ranked_scale=_map_scale(ranked_scale, _points(choice), overlay.DIVERGING, relative=relative),

@@ -236,7 +236,7 @@ def _caption(
         f"Model: {session.model.name}, {session.model.dtype}. Adapters: {adapters}. A: {pair.a}, B: {pair.b}. "
         f"Attention of {_tokens_named(found)}, {words.where(choice)}; {words_told(session)}.",
         "Red: B gives more, blue: less. A and B share one scale.",
-        cell_told(found, choice),
+        cell_told(found, choice, pair, shown),
         f"Chart: {formula_told(pair, aids)}{_noise_told(heads, pair)}",
     ]
     if is_relative(pair, aids):

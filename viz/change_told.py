@@ -44,10 +44,11 @@ def short(times: float) -> str:
     return "over 1000" if times > 1000 else f"{times:.0f}" if times >= 10 else f"{times:.2g}"
 
 
-def cell_told(found: Changed, choice: Choice) -> str:
-    """The change at the chosen layer and head by each measure."""
+def cell_told(found: Changed, choice: Choice, pair: Pair, shown: ShownMaps | None) -> str:
+    """The change at the chosen layer and head by each measure; said to have the sinks in it where they are hidden."""
     before, after = (on_picture(run.trace, found.tokens, choice) for run in (found.a, found.b))
-    return _measures(after - before, *cell_maps(found, choice))
+    told = _measures(after - before, *cell_maps(found, choice))
+    return f"Sinks counted in: {_lower(told)}" if pair.hide and shown is not None and shown.sinks.any() else told
 
 
 def on_picture(trace: Trace, tokens: slice, choice: Choice) -> float:

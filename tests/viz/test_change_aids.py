@@ -244,6 +244,7 @@ def test_hidden_sinks_are_dark_in_the_maps_and_do_not_move(bright: tuple[Session
     assert moved == compare.moved(*grids)
     assert moved_told(moved, without_sinks=True).endswith("cells on average, sinks left out.")
     drawn = change("id", session, ALONE, pair, aids)
+    assert drawn.cell_told.startswith("Sinks counted in: share on the picture ")
     assert drawn.map_scale.high == pytest.approx(100 * max(grid.max() for grid in grids), rel=0.01)
 
 
