@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 
 from inference.errors import SettingsError
-from inference.evidence.words import base_run
+from inference.evidence.words import adapter_run, base_run
 from inference.trace.compare import Measure, head_change, rank_heads
 from inference.trace.session import ModelFacts, Session
 
@@ -55,10 +55,9 @@ def changed_heads(
     `tokens`: mean over these; None: the first token of what it said, which is predicted after the same words in all.
 
     Raises:
-        SettingsError: there is no base in the session, or the tokens stand after other words.
-        KeyError: no variant of the session has that label.
+        SettingsError: there is no base in the session, no such variant with an adapter, or other words stand before.
     """
-    run, base = session.run(label), base_run(session)
+    run, base = adapter_run(session, label), base_run(session)
     if tokens is None:
         said = [place for place, token in enumerate(run.trace.tokens) if token.part in ("answer", "thinking")]
         tokens = slice(said[0], said[0] + 1) if said else slice(0, 0)
