@@ -113,7 +113,7 @@ def test_changed_heads_are_those_of_the_comparison(session: Session) -> None:
     best = max(product(range(LAYERS), range(HEADS)), key=lambda place: values[place])
     assert changed_heads(session, "shortcut", 3)[0] == best
     assert len(changed_heads(session, "shortcut", 3)) == 3
-    with pytest.raises(VisualizerError, match="a variant with an adapter, of shortcut, other@0.5, got 'base'"):
+    with pytest.raises(VisualizerError, match=r"a variant with an adapter, of shortcut, other@0\.5, got 'base'"):
         changed_heads(session, "base", 3)
 
 
