@@ -61,7 +61,7 @@ def choice_of(session: Session, request: Request) -> Choice:
     text = request.query_params.get("choice", "{}")
     try:
         raw = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError("a choice as JSON", text[:40], "choose on the page") from error
     return handlers.check_choice(session, raw)
 

@@ -160,7 +160,7 @@ def _planned(results: Results, request: Request) -> Response:
     kind = results.kind(request.path_params["kind"])
     try:
         options = json.loads(request.query_params.get("options", "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError("options as JSON", "something else", "use the buttons on the page") from error
     try:
         plan = kind.plan(session, check_options(options)) if kind.plan else {}

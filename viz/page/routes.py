@@ -86,7 +86,7 @@ def _pair(session: Session, choice: Choice, request: Request) -> Pair:
     text = request.query_params.get("pair", "{}")
     try:
         raw = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError("a pair as JSON", text[:40], "choose on the page") from error
     return check_pair(session, raw, choice.image)
 

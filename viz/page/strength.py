@@ -107,11 +107,16 @@ def strength_of(session: Session, options: Options) -> tuple[Choice, Box | None,
 
 
 def sweep_numbers(shelf: Shelf, session_id: str, options: Options) -> dict[str, Any]:
-    """A sweep in numbers for a program, at the choice and box of the options; `variants`: its labels by scale."""
+    """A sweep in numbers for a program, at the choice and box of the options.
+
+    `variants`: its labels by scale; `token`: the tokens that it was read at, since the nearest are taken.
+    """
     session = shelf.get(session_id)
     choice, box, _ = strength_of(session, options)
-    strength = read_sweep(session, place_of(session, choice, box))
-    told = {"session": session_id, "variants": [run.variant.label for _, run in by_scale(session)]}
+    place = place_of(session, choice, box)
+    strength = read_sweep(session, place)
+    told: dict[str, Any] = {"session": session_id, "variants": [run.variant.label for _, run in by_scale(session)]}
+    told["token"] = words.named(session.runs[0].trace.tokens[place.tokens])
     return told | asdict(strength) | {"sentences": sentences(strength)}
 
 
@@ -158,7 +163,7 @@ def _options(request: Request) -> dict[str, Any]:
     text = request.query_params.get("options", "{}")
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError("options as JSON", text[:40], "choose on the page") from error
     if not isinstance(found, dict):
         raise SettingsError("options as an object", text[:40], "choose on the page")

@@ -128,6 +128,7 @@ def test_routes_show_a_sweep_and_give_it_as_files(shelf: Shelf, session: Session
     ("path", "options", "message"),
     [
         ("strength", "[", "options as JSON"),
+        ("strength", "[" * 9_999, "options as JSON"),
         ("strength", "[]", "options as an object"),
         ("strength", '{"choice": 3}', "a choice as an object"),
         ("strength", '{"choice": {"layer": 77}}', "77"),
