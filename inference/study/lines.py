@@ -81,7 +81,7 @@ def folder_readers(folder: Path, question: str) -> Iterator[tuple[int, Reader]]:
 
 def file_readers(path: Path, root: Path, question: str) -> Iterator[tuple[int, Reader]]:
     """Every line of a JSONL file that is not empty."""
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, text in enumerate(file, start=1):
             if text.strip():
                 yield number, partial(_json_line, number, text, root, question)

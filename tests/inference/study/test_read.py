@@ -90,6 +90,11 @@ def test_a_line_that_no_machine_can_hold_is_told_by_its_number(folder: Path, fie
     assert [one.number for one in found.skipped] == [2] and reason in found.skipped[0].reason
 
 
+def test_a_mark_of_the_byte_order_is_no_part_of_the_first_line(folder: Path) -> None:
+    (folder / "lines.jsonl").write_bytes(b'\xef\xbb\xbf{"picture": "b.png", "question": "What?"}\r\n')
+    assert read_lines(folder / "lines.jsonl").lines == (Line(1, folder / "b.png", "What?"),)
+
+
 def test_a_picture_whose_name_is_no_text_is_left_out(folder: Path) -> None:
     (folder / "b.png").rename(os.fsdecode(os.fsencode(folder) + b"/\xff.png"))
     found = read_lines(folder, question="What?")
