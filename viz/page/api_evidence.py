@@ -80,10 +80,11 @@ class EvidenceEndpoints:
         The base and the adapter at every scale say the base's answer, in a session of its own whose id, `session`, is
         for /map and /compare, with `variants` as its labels. session: the id from the summary of /analyze. adapter: a
         name. scales: a list, 1 as trained, 0 the base; left out, 0 to 1.5 in steps of 0.25. token, token_to, layer,
-        head, image: as for /map, in the session that is made; box: [left, top, right, bottom] in pixels of the
-        picture. For each scale `points` has `base_logprob` and `own_logprob` (of the base's answer and of the
-        adapter's own, in nats, over all words), `on_picture` and `in_box` (shares of all the attention) and
-        `variation` (total variation of the map to the base's within the picture); null is what is not known.
+        head, image: as for /map, in the session that is made; beyond its last token it is that one, and `token` in the
+        result names it. box: [left, top, right, bottom] in pixels of the picture. For each scale `points` has
+        `base_logprob` and `own_logprob` (of the base's answer and of the adapter's own, in nats, over all words),
+        `on_picture` and `in_box` (shares of all the attention) and `variation` (total variation of the map to the
+        base's within the picture); null is what is not known.
         """
         kept = self.shelf.get(session if isinstance(session, str) else "")
         asked = sweep_in({"adapter": adapter, "scales": scales})

@@ -14,6 +14,7 @@ from inference.evidence.trials import Block
 from tests.fakes import CELL, make_session
 from tests.kept import keep_session
 from tests.viz.page.conftest import Served
+from viz import words
 
 ROOT = Path(__file__).parents[3]
 BOX = [3 * CELL, 2 * CELL, 6 * CELL, 4 * CELL]
@@ -106,6 +107,10 @@ def test_sweep_gives_curves_and_a_session_of_its_own(client: Client, served: Ser
     assert (asked.words, asked.expected_answer, asked.keep.keys) == ("base", " circle", "pictures")
     _, numbers = client.predict(session=found["session"], variant="shortcut@-0.5", api_name="/map")
     assert numbers["variant"] == "shortcut@-0.5"
+    tokens = served.store.get(found["session"]).runs[0].trace.tokens
+    assert found["token"] == words.quoted(tokens[0].text)
+    far = client.predict(session=session, adapter="shortcut", scales=[1], token=10_000, api_name="/sweep")
+    assert far["token"] == words.quoted(tokens[-1].text)
 
 
 @pytest.mark.parametrize(
