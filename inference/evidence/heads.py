@@ -41,9 +41,9 @@ def draw_heads(facts: ModelFacts, heads: Heads, count: int, seed: int) -> list[H
     for _ in range(_TRIES * count):
         if len(found) == count:
             break
-        picked = rng.choice(len(pool), len(heads), replace=False)
-        found[tuple(sorted(pool[int(place)] for place in picked))] = None
-    found.pop(heads, None)
+        picked = tuple(sorted(pool[int(place)] for place in rng.choice(len(pool), len(heads), replace=False)))
+        if picked != heads:
+            found[picked] = None
     return list(found)
 
 

@@ -199,7 +199,11 @@ class KnockOut:
         return "" if self.who == "all" else f" Narrower than all: {WHO_WORDS[self.who]} may look."
 
     def _notes(self, session: Session, span: ImageSpan) -> Iterator[str]:
-        if "box" in self.targets and self._blocked_heads(session) is None:
+        if (heads := self._blocked_heads(session)) is not None:
+            count = len(draw_heads(session.model, heads, self.draws, self.seed))
+            if count < self.draws:
+                yield f"The model has {count} other picks of so many heads to compare with, not {self.draws}."
+        elif "box" in self.targets:
             count = len(draw_windows(span, self._window(span), self.draws, self.seed))
             if count < self.draws:
                 yield f"The picture has room for {count} other boxes of this size, not {self.draws}."

@@ -117,6 +117,18 @@ def test_changed_heads_are_those_of_the_comparison(session: Session) -> None:
         changed_heads(session, "base", 3)
 
 
+def test_random_heads_are_never_the_chosen_ones_and_too_few_are_told(session: Session) -> None:
+    everything = tuple(product(range(LAYERS), range(HEADS)))
+    for missing in range(1, 4):
+        chosen = everything[missing:]
+        for seed in range(5):
+            drawn = draw_heads(session.model, chosen, len(everything), seed)
+            assert chosen not in drawn and (missing == 1 or len(drawn) == len(everything))
+    told = knock(session, targets=("whole",), layers=tuple(range(LAYERS)))
+    assert told.knocked[0].random is None
+    assert told.notes == ("The model has 0 other picks of so many heads to compare with, not 20.",)
+
+
 @pytest.mark.parametrize(
     "options",
     [
