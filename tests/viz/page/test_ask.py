@@ -84,6 +84,10 @@ def test_same_words_are_one_click_away_and_keep_what_is_chosen(visit: Visit, ser
     desk.doing(lambda: desk.page.click("[role=option] >> nth=3"))
     desk.page.click("[data-room=compare]")
     own = desk.shown("session")
+    for side, number in enumerate((1, 2, 33, 44)):
+        desk.page.fill(f"[data-box='{side}']", str(number))
+    desk.page.press("[data-box='3']", "Tab")
+    desk.page.wait_for_selector("[data-part=box]:visible")
     desk.doing(lambda: desk.page.click("[data-act=same]"))
     request = served.engine.requests[-1]
     assert request.words == "base"
@@ -92,6 +96,8 @@ def test_same_words_are_one_click_away_and_keep_what_is_chosen(visit: Visit, ser
     assert desk.shown("session") != own
     assert (desk.shown("token"), desk.shown("open")) == ("3", "compare")
     desk.page.wait_for_selector("[data-part=mode]:has-text('Same words')")
+    assert desk.page.locator("[data-part=box]").is_visible()
+    assert [desk.page.input_value(f"[data-box='{side}']") for side in range(4)] == ["1", "2", "33", "44"]
     assert desk.page.locator("[data-act=same]").is_hidden()
     assert desk.page.is_enabled("#lav-ask")
     assert desk.wrong == []

@@ -11,6 +11,12 @@ function boxOn(look) {
   return boxed.box;
 }
 
+// The same pictures, asked about again: a box on the one that was looked at stays.
+function keepBox(look) {
+  const before = stage.look && `${stage.look.session} ${stage.look.choice.image}`;
+  if (boxed.of === before) boxed.of = `${look.session} ${look.choice.image}`;
+}
+
 function chooseBox(box) {
   boxed.box = box;
   showOpenRoom(stage.look);

@@ -42,6 +42,7 @@ async function open(sent) {
   const kept = before && (sent.again || before.id === sessions[0].id) ? keptChoice(before.choice, first) : first.choice;
   const look = sessions.length > 1 || sent.again ? await fetchLook(sessions[sessions.length - 1].id, kept) : first;
   if (!look) return;
+  if (sent.again) keepBox(look);
   Object.assign(stage, { sessions, active: sessions.length - 1, first: first.choice, wanted: null, anchor: look.choice.token });
   if (rooms.open === "dataset") openRoom("look");
   show(part("full"), true);
