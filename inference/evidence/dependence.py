@@ -16,15 +16,13 @@ from jaxtyping import Float
 
 from inference.errors import SettingsError
 from inference.evidence.calibration import Calibration
-from inference.evidence.drops import LEAST_DROP, WHO_WORDS, falls, said_texts, told
+from inference.evidence.drops import LEAST_DROP, WAY_WORDS, WHO_WORDS, Way, falls, said_texts, told
 from inference.evidence.trials import Block, Change, Erase, Findings, Outcome, Probe, Trial, Watchers
 from inference.evidence.windows import Window, slide_over, span_of
 from inference.evidence.words import said_ids
 from inference.trace.metrics import Box
 from inference.trace.session import ImageSpan, Run, Session
 
-Way = Literal["block", "surroundings", "mean", "blur"]
-"""How a window is taken away: its attention blocked, or painted over with one of `trials.Fill`."""
 Pointing = Literal["different places", "the same place", "nothing found", "not calibrated"]
 MANY_RUNS = 400
 """The stride grows where there would be more."""
@@ -33,11 +31,6 @@ VALUED = "A cell is worth the mean drop of the windows that hold it, those centr
 _HOLDS_MOST = 0.95
 """Windows that hold nearly as much of a map as the one that holds most are one with it: a small map fits in several."""
 _CAREFUL = "Of windows that are painted over, not blocked, this is told wrongly more often."
-_WAY_WORDS = {
-    "surroundings": "painted over with the colour round it",
-    "mean": "painted over with the picture's mean colour",
-    "blur": "blurred",
-}
 
 
 @dataclass(frozen=True)
@@ -220,7 +213,7 @@ class Dependence:
     def _how(self) -> str:
         if self.way == "block":
             return f"Each window blocked: {WHO_WORDS[self.who].lower()} may look."
-        return f"Each window {_WAY_WORDS[self.way]}."
+        return f"Each window {WAY_WORDS[self.way]}."
 
 
 def sizes_offered(span: ImageSpan) -> tuple[int, ...]:

@@ -1,6 +1,8 @@
 """What a change cost a variant's words, and in which words that is told."""
 
-from inference.evidence.trials import Outcome, Watchers
+from typing import Literal
+
+from inference.evidence.trials import Fill, Outcome, Watchers
 from inference.trace.session import Run
 
 LEAST_DROP = 0.5
@@ -9,6 +11,13 @@ WHO_WORDS: dict[Watchers, str] = {
     "all": "No token outside it",
     "text": "No token behind the picture",
     "answer": "No token that predicts the answer",
+}
+Way = Literal["block", "surroundings", "mean", "blur"]
+"""How a part is taken away: its attention blocked, or painted over with one of `trials.Fill`."""
+WAY_WORDS: dict[Fill, str] = {
+    "surroundings": "painted over with the colour round it",
+    "mean": "painted over with the picture's mean colour",
+    "blur": "blurred",
 }
 
 

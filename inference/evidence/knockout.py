@@ -1,4 +1,6 @@
-"""Whether an answer depends on a part of the picture: attention to it cut off, beside the same with chance picks.
+"""Whether an answer depends on a part of the picture: it is taken away, beside the same with chance picks.
+
+Attention to it is cut off, or a box of the picture is painted over.
 
 Every run of the session is tried over its own words. A drop is by how many nats the log-probability of those words
 falls; that attention lies on a place says nothing about it. Knows no model.
@@ -7,12 +9,12 @@ falls; that attention lies on a place says nothing about it. Knows no model.
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from inference.errors import SettingsError
-from inference.evidence.drops import LEAST_DROP, WHO_WORDS, falls, said_texts, told
+from inference.evidence.drops import LEAST_DROP, WAY_WORDS, WHO_WORDS, Way, falls, said_texts, told
 from inference.evidence.heads import Heads, draw_heads, pick_heads
-from inference.evidence.trials import Block, Findings, Outcome, Probe, Trial, Watchers
+from inference.evidence.trials import Block, Change, Erase, Findings, Outcome, Probe, Trial, Watchers
 from inference.evidence.windows import Window, draw_windows, span_of, touched
 from inference.evidence.words import said_ids
 from inference.trace.metrics import Box
@@ -70,17 +72,19 @@ class KnockedOut:
 
 @dataclass(frozen=True)
 class KnockOut:
-    """Attention to the targets cut off by the mask; `box` in pixels of the picture as it arrived.
+    """Attention to the targets cut off by the mask, or the box painted over.
 
-    The box is all cells that it touches. `heads`: (layer, head) pairs that alone may not look; `layers`: all heads of
-    these layers; both None: every head. `draws`: chance picks beside each target, random boxes of the same size for a
-    box and random heads of the same number where heads or layers were chosen; the rest and the whole of a picture have
-    no boxes of their size.
+    `box`: in pixels of the picture as it arrived; all cells that it touches count. `heads`: (layer, head) pairs that
+    alone may not look; `layers`: all heads of these layers; both None: every head. `draws`: chance picks beside each
+    target, random boxes of the same size for a box and random heads of the same number where heads or layers were
+    chosen; the rest and the whole of a picture have no boxes of their size. `way`: painting over is of the box alone,
+    and for all who look.
     """
 
     box: Box | None = None
     image: int = 0
     targets: tuple[Target, ...] = ("box",)
+    way: Way = "block"
     who: Watchers = "all"
     heads: Heads | None = None
     layers: tuple[int, ...] | None = None
@@ -111,8 +115,8 @@ class KnockOut:
         said = said_ids(run)
         yield Trial(said, run.variant)
         for target in self._checked(session):
-            for block in (self._block(session, run, target), *self._chances(session, run, target)):
-                yield Trial(said, run.variant, block)
+            for change in (self._change(session, run, target), *self._chances(session, run, target)):
+                yield Trial(said, run.variant, change)
 
     def _read_run(self, session: Session, run: Run, outcomes: Iterator[Outcome]) -> Iterator[Knocked]:
         before = next(outcomes)
@@ -137,12 +141,14 @@ class KnockOut:
             sentence=_sentence(run.variant.label, target, sum(drops), spread, finding) + self._narrower(),
         )
 
-    def _block(self, session: Session, run: Run, target: Target) -> Block:
+    def _change(self, session: Session, run: Run, target: Target) -> Change:
         span = span_of(run, self.image)
+        if self.way != "block":
+            return Erase(self._window(span).box(span), self.image, self.way)
         return Block(self._cells(span, target), self.image, self.who, self._blocked_heads(session))
 
-    def _chances(self, session: Session, run: Run, target: Target) -> list[Block]:
-        """The same block at other places, or in other heads."""
+    def _chances(self, session: Session, run: Run, target: Target) -> Sequence[Change]:
+        """The same at other places, or in other heads."""
         span, heads = span_of(run, self.image), self._blocked_heads(session)
         if heads is not None:
             cells, others = self._cells(span, target), draw_heads(session.model, heads, self.draws, self.seed)
@@ -150,6 +156,8 @@ class KnockOut:
         if target != "box":
             return []
         windows = draw_windows(span, self._window(span), self.draws, self.seed)
+        if self.way != "block":
+            return [Erase(window.box(span), self.image, self.way) for window in windows]
         return [Block(window.cells(span), self.image, self.who) for window in windows]
 
     def _cells(self, span: ImageSpan, target: Target) -> tuple[int, ...]:
@@ -177,6 +185,11 @@ class KnockOut:
             raise SettingsError(f"targets among {', '.join(_TARGET_WORDS)}", str(self.targets), "choose at least one")
         if self.who not in WHO_WORDS:
             raise SettingsError(f"one of {', '.join(WHO_WORDS)}", repr(self.who), "choose who may not look")
+        if self.way not in get_args(Way):
+            raise SettingsError(f"one of {', '.join(get_args(Way))}", repr(self.way), "choose how it is taken away")
+        narrowed = self.who != "all" or self.heads is not None or self.layers is not None
+        if self.way != "block" and (narrowed or set(self.targets) != {"box"}):
+            raise SettingsError("the box alone to paint over, for all who look", "something else", "or block attention")
         if not 0 <= self.draws <= MOST_DRAWS:
             raise SettingsError(f"0 to {MOST_DRAWS} random picks", str(self.draws), "choose fewer")
         return self.targets
@@ -188,6 +201,8 @@ class KnockOut:
         return Spread(kind, tuple(drops), min(drops), statistics.median(drops), max(drops))
 
     def _how(self) -> str:
+        if self.way != "block":
+            return f"The box is {WAY_WORDS[self.way]}, and so are the random ones."
         looked = "in every layer"
         if self.heads is not None or self.layers is not None:
             parts = [f"layer {layer}" for layer in self.layers or ()]

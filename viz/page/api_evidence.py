@@ -34,6 +34,7 @@ class EvidenceEndpoints:
         session: str,
         box: list[float] | None = None,
         targets: list[str] | None = None,
+        way: str = "block",
         who: str = "all",
         heads: list[list[int]] | None = None,
         layers: list[int] | None = None,
@@ -48,6 +49,7 @@ class EvidenceEndpoints:
 
         session: the id from the summary of /analyze. box: [left, top, right, bottom] in pixels of the picture; all
         cells that it touches are blocked. targets: of "box", "rest" (of the picture) and "whole"; left out, the box.
+        way: "block" attention, or paint the box over with its "surroundings", the picture's "mean", or a "blur".
         who: who may not look, "all" (every token outside it), "text" (tokens behind the picture) or "answer" (those
         that predict the answer). heads: a list of [layer, head] that alone may not look; layers: all heads of these
         layers; top: the so many heads that variant b changed most against the base; all three left out, every head.
@@ -57,7 +59,16 @@ class EvidenceEndpoints:
         Under 0.5 nats no dependence is found.
         """
         kept = self.shelf.get(session if isinstance(session, str) else "")
-        given = {"box": box, "who": who, "draws": draws, "seed": seed, "layers": layers, "image": image, "top": top}
+        given = {
+            "box": box,
+            "way": way,
+            "who": who,
+            "draws": draws,
+            "seed": seed,
+            "layers": layers,
+            "image": image,
+            "top": top,
+        }
         number = whole_in(given, "image", 0, least=0, most=max(0, len(kept.request.images) - 1))
         which = {"heads": ("all" if top is None else "changed") if heads is None else heads, "b": b}
         asked = knockout_of(kept, Choice(image=number), given | which | {"targets": targets or ["box"]})
@@ -113,6 +124,7 @@ def add_evidence_endpoints(endpoints: EvidenceEndpoints, concurrency_id: str) ->
             gr.Textbox(label="session", visible=False),
             gr.JSON(None, label="box", visible=False),
             gr.JSON(["box"], label="targets", visible=False),
+            gr.Textbox("block", label="way", visible=False),
             gr.Textbox("all", label="who", visible=False),
             *(gr.JSON(None, label=name, visible=False) for name in ("heads", "layers")),
             gr.Number(None, precision=0, label="top", visible=False),

@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 from inference.errors import SettingsError
 from inference.evidence.calibration import find_calibration, load_calibrations
-from inference.evidence.dependence import Dependence, Way, sizes_offered
+from inference.evidence.dependence import Dependence, sizes_offered
+from inference.evidence.drops import Way
 from inference.evidence.heads import Heads, changed_heads
 from inference.evidence.inquiry import Inquiry, inquire
 from inference.evidence.knockout import MOST_DRAWS, KnockOut, Target
@@ -44,7 +45,7 @@ class Found:
 
 
 def knockout_of(session: Session, choice: Choice, options: Options) -> KnockOut:
-    """`box`; `targets`, `who`, `draws`, `seed` and `layers` as in `KnockOut`; `heads` too, or one of the words `HEADS`:
+    """`box`, `targets`, `way`, `who`, `draws`, `seed`, `layers` as in `KnockOut`; `heads` too, or a word of `HEADS`:
     all, chosen (the layer and head of the choice), or the `top` ones that the variant `b` changed most.
     """
     heads, layers = _heads(session, choice, options)
@@ -52,6 +53,7 @@ def knockout_of(session: Session, choice: Choice, options: Options) -> KnockOut:
         box=box_in(options, session, choice.image),
         image=choice.image,
         targets=words_in(options, "targets", ("box",), TARGETS),
+        way=word_in(options, "way", "block", WAYS),
         who=word_in(options, "who", "all", WHO),
         heads=heads,
         layers=layers,

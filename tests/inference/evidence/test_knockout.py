@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from inference.errors import VisualizerError
+from inference.evidence.drops import WAY_WORDS
 from inference.evidence.heads import changed_heads, draw_heads
 from inference.evidence.knockout import KnockedOut, KnockOut
 from inference.evidence.pictured import DependsOnPicture
-from inference.evidence.trials import Block, Findings, Outcome
+from inference.evidence.trials import Block, Erase, Fill, Findings, Outcome
 from inference.trace.compare import head_change
 from inference.trace.session import Session
 from tests.fakes import CELL, COLS, HEADS, LAYERS, RED_CELLS, ROWS, FakeEngine, make_session
@@ -42,6 +43,28 @@ def test_the_cause_falls_and_chance_boxes_do_not(session: Session) -> None:
         assert "6.00 nats" in one.sentence
     assert told.cells == len(RED_CELLS) and told.box == RED_BOX
     assert told.passes == 3
+
+
+@pytest.mark.parametrize("way", ["surroundings", "mean", "blur"])
+def test_the_box_is_painted_over_and_so_are_chance_boxes(session: Session, way: Fill) -> None:
+    asked = KnockOut(box=RED_BOX, way=way)
+    changes = [trial.change for trial in asked.probe(session).trials[:22]]
+    assert changes[0] is None and changes[1] == Erase(RED_BOX, 0, way)
+    boxes = {change.box for change in changes[2:] if isinstance(change, Erase) and change.fill == way}
+    assert len(boxes) == 20 and RED_BOX not in boxes
+    told = ask(FakeEngine(), session, asked)
+    assert told.knocked[0].drop == pytest.approx(6.0) and told.knocked[0].finding == "more than random"
+    assert told.how.startswith(f"The box is {WAY_WORDS[way]}")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"targets": ("rest",)}, {"who": "text"}, {"layers": (1,)}, {"heads": ((1, 2),)}, {"way": "eraser"}],
+    ids=str,
+)
+def test_only_the_box_is_painted_over_and_for_all_who_look(session: Session, options: dict[str, Any]) -> None:
+    with pytest.raises(VisualizerError, match=r"the box alone to paint over|one of block, surroundings"):
+        knock(session, **({"box": RED_BOX, "way": "mean"} | options))
 
 
 def test_a_drop_below_half_a_nat_is_no_dependence(session: Session) -> None:

@@ -88,7 +88,7 @@ def test_endpoints_have_these_parameters(client: Client) -> None:
         "/weights": (["adapters", "measure"], ["weights"]),
         "/adapters": ([], ["adapters"]),
         "/knockout": (
-            ["session", "box", "targets", "who", "heads", "layers", "top", "b", "draws", "seed", "image"],
+            ["session", "box", "targets", "way", "who", "heads", "layers", "top", "b", "draws", "seed", "image"],
             ["knocked"],
         ),
         "/sweep": (

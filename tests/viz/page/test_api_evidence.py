@@ -85,7 +85,7 @@ def test_bad_input_is_one_sentence(client: Client, session: str, sent: dict[str,
 def test_example_of_a_knockout_runs(served: Served, picture: Path, tmp_path: Path) -> None:
     out, box = tmp_path / "some" / "knockout.json", [str(number) for number in BOX]
     command = [sys.executable, "examples/knockout.py", served.url, "--picture", str(picture), "--out", str(out)]
-    done = subprocess.run([*command, "--box", *box], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*command, "--box", *box], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     how, base, whole, *_ = done.stdout.splitlines()
     assert how == "No token outside it may look, in every layer."
@@ -133,7 +133,7 @@ def test_a_bad_sweep_is_one_sentence(client: Client, session: str, sent: dict[st
 def test_example_of_a_sweep_runs(served: Served, picture: Path, tmp_path: Path) -> None:
     out = tmp_path / "some" / "sweep.json"
     command = [sys.executable, "examples/sweep.py", served.url, "--picture", str(picture), "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "scale 0.5: " in done.stdout
     assert len(json.loads(out.read_text(encoding="utf-8"))["points"]) == 7

@@ -52,16 +52,18 @@ function knockoutField(name) {
   return root.querySelector(`[data-knockout="${name}"]`);
 }
 
+// Only the box can be painted over, and nobody sees what was painted over.
 function knockoutOptions(look) {
+  const way = knockoutField("way").value;
+  const asked = { choice: look.choice, box: boxed.box, way, draws: knockoutField("draws").valueAsNumber };
+  if (way !== "block") return asked;
   return {
-    choice: look.choice,
-    box: boxed.box,
+    ...asked,
     targets: ["box", "rest", "whole"].filter((target) => knockoutField(target).checked),
     who: knockoutField("who").value,
     heads: knockoutField("heads").value,
     top: knockoutField("top").valueAsNumber,
     b: knockoutField("b").value,
-    draws: knockoutField("draws").valueAsNumber,
   };
 }
 
@@ -109,7 +111,9 @@ function fillChanged(look) {
   });
   if (labels.includes(before)) select.value = before;
   setOption("changed", labels.length > 0);
-  show(part("knockout-changed"), knockoutField("heads").value === "changed");
+  const blocks = knockoutField("way").value === "block";
+  for (const name of ["targets", "who", "heads"]) show(part(`knockout-${name}`), blocks);
+  show(part("knockout-changed"), blocks && knockoutField("heads").value === "changed");
 }
 
 function setOption(value, there) {
