@@ -220,7 +220,7 @@ def test_text_file_named_png_is_refused_by_name(client: Client, tmp_path: Path) 
 
 def test_example_client_runs(served: Served, picture: Path, tmp_path: Path) -> None:
     command = [sys.executable, "examples/client.py", served.url, "--picture", str(picture), "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"summary.json", "session.zip", "map.png"}
     assert done.stdout.startswith("base: ")
@@ -229,7 +229,7 @@ def test_example_client_runs(served: Served, picture: Path, tmp_path: Path) -> N
 def test_example_of_a_comparison_runs(served: Served, picture: Path, tmp_path: Path) -> None:
     out = tmp_path / "some" / "change.json"
     command = [sys.executable, "examples/compare.py", served.url, "--picture", str(picture), "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     base, shortcut, *heads, moved, _ = done.stdout.splitlines()
     assert base.startswith("base: log-probability -0.10 of ")
