@@ -69,7 +69,7 @@ function showChangeFiles(found, look) {
   fit(files, kinds.length, () => make("a", { class: "lav-small", download: true }));
   kinds.forEach((kind, index) => {
     setText(files.children[index], `Figure ${kind}`);
-    setAttribute(files.children[index], "aria-label", `Download the comparison as ${kind}`);
+    setAttribute(files.children[index], "aria-label", `Figure ${kind}: download the comparison`);
     files.children[index].href = fileAddress(`change.${kind.toLowerCase()}`, look, Object.fromEntries(changeQuery(look.choice, look.session)));
   });
 }
