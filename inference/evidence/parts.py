@@ -143,7 +143,14 @@ class SwitchParts:
         kinds = {KIND_OF_MODULE[name] for facts in adapters for name in facts.modules if name in KIND_OF_MODULE}
         kinds |= {kind for facts in adapters for kind in KINDS if kind in facts.towers}
         if not layers and not kinds:
-            raise SettingsError("an adapter whose parts are known", self.variant, "ask this question anew")
+            touched = ", ".join(sorted({name for facts in adapters for name in facts.modules}))
+            if not touched:
+                raise SettingsError("an adapter whose parts are known", self.variant, "ask this question anew")
+            raise SettingsError(
+                "an adapter on text layers or the vision tower",
+                f"{self.variant}, which touches {touched}",
+                "choose another variant",
+            )
         by_layer = [Switch((layer,), None, True) for layer in layers]
         return by_layer + [Switch(None, (kind,), True) for kind in KINDS if kind in kinds]
 

@@ -20,6 +20,8 @@ from inference.trace.session import PARTS, Run, Session, Trace
 
 SCALES = tuple(step / 4 for step in range(7))
 """0 to 1.5 in steps of a quarter."""
+REREAD_NATS = 0.25
+"""What 16 bits may move the log-probability of an answer by, from one way of reading it to another."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,10 @@ class Sweep:
     def request(self, asked: Request, own_answer: str | None) -> Request:
         """What to ask for the sweep, of the same pictures and in the same words as `asked`.
 
-        Kept are the tokens, layers and heads of `asked`, but of the prompt the question alone, and of the keys those of
-        the pictures. `own_answer`: what the adapter says by itself; None: it is left out.
+        Kept are the tokens, layers and heads of `asked`, and of the keys those of the pictures. `own_answer`: what the
+        adapter says by itself; None: it is left out.
         """
-        keep = replace(asked.keep, answer=True, prompt=False, keys=_keys(asked), numbers="float16")
+        keep = replace(asked.keep, answer=True, keys=_keys(asked), numbers="float16")
         return replace(
             asked,
             variants=self.variants,
@@ -117,6 +119,31 @@ def own_answer(session: Session, adapter: str) -> str | None:
     said = "".join(token.text for token in run.trace.tokens if token.part == "answer")
     # The words as one text, since a token may be a part of a character.
     return said[: len(said) - len(said.lstrip())] + run.answer + said[len(said.rstrip()) :]
+
+
+def own_logprob(session: Session, adapter: str) -> float | None:
+    """The log-probability of `own_answer` as it was said, in nats; None where there is none."""
+    if not own_answer(session, adapter):
+        return None
+    run = next(run for run in session.runs if run.variant == Variant((AdapterAt(adapter),)))
+    said = [token.scores.logprob for token in run.trace.tokens if token.part == "answer" and token.scores]
+    return sum(said) if said else None
+
+
+def reread_note(session: Session, adapter: str, said: float | None) -> str:
+    """That the adapter's own answer, read again from its text in this sweep, is made of other tokens; empty if not.
+
+    `said`: its `own_logprob`. Told by the log-probability at scale 1, which is the same for the same tokens but for
+    rounding; empty also where either is not known.
+    """
+    wanted = Variant((AdapterAt(adapter),))
+    again = next((run.expected_logprob for run in session.runs if run.variant == wanted), None)
+    if said is None or again is None or abs(again - said) <= REREAD_NATS + abs(said) / 50:
+        return ""
+    return (
+        f"{adapter}'s own answer was read again from its text, and that gave other tokens: at scale 1 they have "
+        f"{again:.2f} nats, where those that it said had {said:.2f}. Its curve is of these other tokens."
+    )
 
 
 def own_request(asked: Request, adapter: str) -> Request:

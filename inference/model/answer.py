@@ -73,7 +73,7 @@ class Batch:
 
     `switch` puts the adapters of some of them on, a row each. `features`: of the pictures, where they were seen
     before, in `picture_s` seconds; None where the adapters of the only variant take part in seeing. `base`: what the
-    base says where all say the same, for the batches that come after its own.
+    base says, for the batches that come after its own.
     """
 
     turns: tuple[Turn, ...]
@@ -153,14 +153,17 @@ def _write(
     written = [_Answer() for _ in batch.turns]
     given = _given_ids(task, batch)
     limit = request.generation.max_new_tokens if given is None else len(given)
+    alike = [True] * len(written)
     for number, (said, logits) in enumerate(_steps(task, batch, conversation, first, given)):
-        base = _base_logits(task, batch, logits, number)
+        base_token, base_logits = _base_step(batch, said, logits, number)
         for row, (turn, of_one) in enumerate(zip(batch.turns, written, strict=True)):
             token = said[row]
             if token is None:
                 continue
+            base = base_logits if alike[row] else None
             of_one.ids.append(token)
             of_one.scores.append(score_token(logits[row], token, lambda other: _text(task, [other]), base))
+            alike[row] = alike[row] and token == base_token
             if batch.base is not None and row == batch.base_row:
                 batch.base.ids.append(token)
                 batch.base.logits.append(logits[row].clone())
@@ -201,13 +204,16 @@ def _steps(
     yield from write_answers(conversation, first, choose, limit=limit, filler=min(stops))
 
 
-def _base_logits(task: Task, batch: Batch, logits: Step, number: int) -> Float[torch.Tensor, "vocabulary"] | None:
-    """The base's logits at this step, where all say the same and the base is known."""
-    if not task.request.same_words:
-        return None
+def _base_step(
+    batch: Batch, said: Sequence[int | None], logits: Step, number: int
+) -> tuple[int | None, Float[torch.Tensor, "vocabulary"] | None]:
+    """What the base says at this step and the logits that it comes from; Nones where it is not there, or has ended."""
     if batch.base_row is not None:
-        return logits[batch.base_row]
-    return batch.base.logits[number] if batch.base else None
+        token = said[batch.base_row]
+        return token, None if token is None else logits[batch.base_row]
+    if batch.base is None or number >= len(batch.base.ids):
+        return None, None
+    return batch.base.ids[number], batch.base.logits[number]
 
 
 def _read_rows(

@@ -149,7 +149,7 @@ class ModelEngine:
         turns, notes = self._load_all(task.request, chosen)
         batches = self._plan(task, chosen, asked)
         variants = task.request.variants
-        has_base = task.request.same_words and any(variant.is_base for variant in variants)
+        has_base = any(variant.is_base for variant in variants)
         base = Spoken() if has_base and len(batches) > 1 else None
         runs: list[tuple[int, Run]] = []
         features: Any = None

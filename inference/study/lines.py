@@ -149,8 +149,10 @@ def _json_line(number: int, text: str, root: Path, question: str) -> Line:
 
 
 def _answers(value: object) -> tuple[str, ...]:
-    """One answer, or a list of those that count as right; numbers are taken as they are written."""
-    given = value if isinstance(value, list) else [] if value is None else [value]
+    """One answer, or a list of those that count as right; numbers as they are written, an empty text is none."""
+    if value is None or value == "":
+        return ()
+    given = value if isinstance(value, list) else [value]
     if not all(isinstance(one, str | int | float) and not isinstance(one, bool) and str(one).strip() for one in given):
         raise LineError("Its answer is no text and no list of texts.")
     return tuple(_writable(str(one).strip()) for one in given)

@@ -117,7 +117,8 @@ def _identity(engine: Engine, options: Options) -> str:
     """What the model and the adapters are, as far as can be told before they are loaded."""
     folder = engine.base_folder()
     files = sorted(folder.glob("*.safetensors")) if folder else []
-    weights = tuple((path.name, path.stat().st_size) for path in files)
+    # Not their contents, which may be many gigabytes.
+    weights = tuple((path.name, found.st_size, found.st_mtime_ns) for path in files for found in [path.stat()])
     config = _hash(folder / "config.json") if folder else ""
     used = {adapter.name for variant in options.variants for adapter in variant.adapters}
     adapters = tuple((facts.name, facts.sha256) for facts in engine.adapters() if facts.name in used)

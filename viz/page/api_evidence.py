@@ -18,7 +18,7 @@ from viz.page.evidence import End, with_end
 from viz.page.matter import knockout_of
 from viz.page.options import whole_in
 from viz.page.shelf import Shelf
-from viz.page.strength import ask_sweep, sweep_in, sweep_numbers
+from viz.page.strength import ask_sweep, strength_of, sweep_in, sweep_numbers
 from viz.view import Choice
 
 
@@ -95,18 +95,21 @@ class EvidenceEndpoints:
         result names it. box: [left, top, right, bottom] in pixels of the picture. For each scale `points` has
         `base_logprob` and `own_logprob` (of the base's answer and of the adapter's own, in nats, over all words),
         `on_picture` and `in_box` (shares of all the attention) and `variation` (total variation of the map to the
-        base's within the picture); null is what is not known.
+        base's within the picture); null is what is not known. `note` says where the adapter's own answer, read again
+        from its text, became other tokens.
         """
         kept = self.shelf.get(session if isinstance(session, str) else "")
         asked = sweep_in({"adapter": adapter, "scales": scales})
+        last = token if token_to is None else token_to
+        place = {"token": token, "token_to": last, "layer": layer, "head": head, "image": image}
+        options = {"choice": place, "box": box}
+        strength_of(kept, options)  # what is wrong with them is told before the model runs
         with closing(with_end(ask_sweep(self.shelf, self.engine, kept, asked))) as steps:
             for step in steps:
                 if not isinstance(step, End):
                     yield progress_told(step)
                     continue
-                last = token if token_to is None else token_to
-                place = {"token": token, "token_to": last, "layer": layer, "head": head, "image": image}
-                yield sweep_numbers(self.shelf, step.result.session_id, {"choice": place, "box": box})
+                yield sweep_numbers(self.shelf, step.result, options)
 
     def _asked(self, session: Session, inquiry: Inquiry[Any]) -> Generator[dict[str, Any], None, None]:
         """Progress, then the result."""

@@ -102,7 +102,9 @@ def _heads(session: Session, choice: Choice, options: Options) -> tuple[Heads | 
         return None, layers
     if which == "changed":
         top = whole_in(options, "top", 3, least=1, most=MOST_CHANGED)
-        return changed_heads(session, run_of(session, options.get("b")).variant.label, top), layers
+        if options.get("b") is None:
+            raise SettingsError("b, the variant whose changed heads are meant", "none", "name one of the session")
+        return changed_heads(session, run_of(session, options["b"]).variant.label, top), layers
     if choice.layer is None and choice.head is None:
         raise SettingsError("a chosen layer or head", "the mean over all", "choose one under Look, or block all heads")
     if choice.head is None:

@@ -16,7 +16,17 @@ from starlette.routing import Route
 
 from inference.errors import SettingsError
 from inference.evidence.inquiry import check_running
-from inference.evidence.sweep import SCALES, Strength, Sweep, by_scale, own_answer, own_request, read_sweep
+from inference.evidence.sweep import (
+    SCALES,
+    Strength,
+    Sweep,
+    by_scale,
+    own_answer,
+    own_logprob,
+    own_request,
+    read_sweep,
+    reread_note,
+)
 from inference.protocol import Engine, Progress
 from inference.trace.metrics import Box
 from inference.trace.session import Session
@@ -38,10 +48,11 @@ MOST_SCALES = 100
 
 @dataclass(frozen=True)
 class Swept:
-    """The session that a sweep was kept as."""
+    """The session that a sweep was kept as; `note`: what is to be known of it, if anything."""
 
     session_id: str
     adapter: str
+    note: str = ""
 
 
 def sweep_in(options: Options) -> Sweep:
@@ -65,8 +76,9 @@ def ask_sweep(shelf: Shelf, engine: Engine, session: Session, sweep: Sweep) -> G
     """The progress of a sweep, and where it is kept; the adapter's own answer is asked for first if it is not known."""
     check_running(session, engine)
     own = own_answer(session, sweep.adapter)
+    said = own_logprob(session, sweep.adapter)
     if own is None:
-        own = yield from _asked_alone(shelf, engine, session, sweep)
+        own, said = yield from _asked_alone(shelf, engine, session, sweep)
     session_id = ""
     with closing(shelf.ask(engine, sweep.request(session.request, own))) as steps:
         for step in steps:
@@ -74,16 +86,18 @@ def ask_sweep(shelf: Shelf, engine: Engine, session: Session, sweep: Sweep) -> G
                 session_id = step
             else:
                 yield step
-    return Swept(session_id, sweep.adapter)
+    return Swept(session_id, sweep.adapter, reread_note(shelf.get(session_id), sweep.adapter, said))
 
 
-def _asked_alone(shelf: Shelf, engine: Engine, session: Session, sweep: Sweep) -> Generator[Progress, None, str | None]:
-    """The adapter's own answer; its session is not kept."""
+def _asked_alone(
+    shelf: Shelf, engine: Engine, session: Session, sweep: Sweep
+) -> Generator[Progress, None, tuple[str | None, float | None]]:
+    """The adapter's own answer and its log-probability; its session is not kept."""
     request = own_request(session.request, sweep.adapter)
     with shelf.store.writing() as writing, closing(engine.run(request, writing.folder)) as steps:
         for step in steps:
             if isinstance(step, Session):
-                return own_answer(step, sweep.adapter)
+                return own_answer(step, sweep.adapter), own_logprob(step, sweep.adapter)
             yield step
     raise RuntimeError("the engine ended without a session")
 
@@ -106,16 +120,18 @@ def strength_of(session: Session, options: Options) -> tuple[Choice, Box | None,
     return choice, box_in(options, session, choice.image), colour
 
 
-def sweep_numbers(shelf: Shelf, session_id: str, options: Options) -> dict[str, Any]:
+def sweep_numbers(shelf: Shelf, swept: Swept, options: Options) -> dict[str, Any]:
     """A sweep in numbers for a program, at the choice and box of the options.
 
-    `variants`: its labels by scale; `token`: the tokens that it was read at, since the nearest are taken.
+    `variants`: its labels by scale; `token`: the tokens that it was read at, since the nearest are taken; `note`: what
+    is to be known of it.
     """
-    session = shelf.get(session_id)
+    session = shelf.get(swept.session_id)
     choice, box, _ = strength_of(session, options)
     place = place_of(session, choice, box)
     strength = read_sweep(session, place)
-    told: dict[str, Any] = {"session": session_id, "variants": [run.variant.label for _, run in by_scale(session)]}
+    told: dict[str, Any] = {"session": swept.session_id, "note": swept.note}
+    told["variants"] = [run.variant.label for _, run in by_scale(session)]
     told["token"] = words.named(session.runs[0].trace.tokens[place.tokens])
     return told | asdict(strength) | {"sentences": sentences(strength)}
 
@@ -180,7 +196,7 @@ def _show(session: Session, swept: Swept) -> dict[str, Any]:
     """Where it is kept, and which of the adapters' colours it has in the session that it was made from."""
     others = [run.variant.label for run in session.runs if not run.variant.is_base]
     colour = others.index(swept.adapter) % len(overlay.ADAPTER_COLOURS) if swept.adapter in others else 0
-    return {"sweep": swept.session_id, "adapter": swept.adapter, "colour": colour}
+    return {"sweep": swept.session_id, "adapter": swept.adapter, "colour": colour, "note": swept.note}
 
 
 def _plan(session: Session, options: Options) -> dict[str, Any]:

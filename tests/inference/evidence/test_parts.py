@@ -134,5 +134,11 @@ def test_a_session_that_knows_no_parts_is_refused() -> None:
         SwitchParts("shortcut").probe(make_session())
 
 
+def test_an_adapter_that_no_part_stands_for_is_refused_by_what_it_touches() -> None:
+    session = replace(make_session(), adapters=(AdapterFacts("shortcut", "", modules=("lm_head",)),))
+    with pytest.raises(SettingsError, match="shortcut, which touches lm_head"):
+        SwitchParts("shortcut").probe(session)
+
+
 def test_findings_are_plain_data(session: Session) -> None:
     assert json.loads(json.dumps(asdict(part(session))))["effects"][0]["layer"] == 1

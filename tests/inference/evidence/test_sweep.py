@@ -37,7 +37,7 @@ def test_a_sweep_asks_the_base_and_the_adapter_for_the_bases_words() -> None:
     asked = Sweep("other", (1, 0, -0.5)).request(ASKED, " star")
     assert [variant.label for variant in asked.variants] == ["base", "other@-0.5", "other"]
     assert (asked.words, asked.forced_answer, asked.expected_answer) == ("base", None, " star")
-    assert asked.keep == Keep(answer=True, prompt=False, layers=(0, 2), keys="pictures", numbers="float16")
+    assert asked.keep == Keep(answer=True, prompt=True, layers=(0, 2), keys="pictures", numbers="float16")
     assert not asked.compare_eager
     assert (asked.question, asked.images, asked.generation) == (ASKED.question, ASKED.images, ASKED.generation)
     check_request(asked, Limits())

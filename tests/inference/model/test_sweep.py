@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.evidence.sweep import Place, Sweep, own_answer, own_request, read_sweep
+from inference.evidence.sweep import Place, Sweep, own_answer, own_logprob, own_request, read_sweep, reread_note
 from inference.model.engine import ModelEngine
 from inference.trace.request import Generation, Keep, Request
 from inference.trace.session import Session
@@ -88,3 +88,25 @@ def test_the_own_answer_is_asked_for_where_it_is_not_known(engine: ModelEngine, 
     assert own_answer(again, "alpha") is None
     assert own_answer(asked, "beta") is None
     assert own_answer(alone, "alpha") == own_answer(asked, "alpha")
+
+
+def test_an_own_answer_that_is_read_again_as_other_tokens_is_told(
+    engine: ModelEngine, asked: Session, swept: Session, folder: Path
+) -> None:
+    assert reread_note(swept, "alpha", own_logprob(asked, "alpha")) == ""
+    assert reread_note(swept, "alpha", None) == ""
+    babble = _ask(engine, make_request("base", "alpha", generation=Generation(6)), folder)
+    said = own_logprob(babble, "alpha")
+    again = _ask(engine, SWEEP.request(babble.request, own_answer(babble, "alpha")), folder)
+    other = again.run("alpha").expected_logprob
+    assert said is not None and other is not None and abs(said - other) > 1
+    note = reread_note(again, "alpha", said)
+    assert f"at scale 1 they have {other:.2f} nats, where those that it said had {said:.2f}" in note
+
+
+def test_a_sweep_keeps_the_tokens_that_were_asked_for(engine: ModelEngine, asked: Session, folder: Path) -> None:
+    whole = _ask(engine, make_request("base", "alpha", keep=Keep(prompt=True), generation=ONE_WORD), folder)
+    sweep = _ask(engine, SWEEP.request(whole.request, own_answer(whole, "alpha")), folder)
+    assert [token.position for token in sweep.runs[0].trace.tokens] == [
+        token.position for token in whole.runs[0].trace.tokens
+    ]

@@ -105,6 +105,26 @@ def test_divergence_is_the_librarys(
     assert min(value or 0 for value in divergences(session.runs[1])) > 0.01
 
 
+@pytest.mark.parametrize("one_after_another", [False, True])
+def test_own_answers_are_compared_with_the_base_until_they_part(
+    engine: ModelEngine, one_by_one: ModelEngine, room: Room, one_after_another: bool
+) -> None:
+    """Up to and with the first other token, since the same was said before it; never behind it."""
+    labels = ("base", "alpha@-2", "alpha+beta")
+    chosen = one_by_one if one_after_another else engine
+    own, same = (finish(chosen.run(make_request(*labels, words=words), room())).runs for words in ("own", "base"))
+    theirs = said(own[0])
+    for run, alike in zip(own, same, strict=True):
+        ours = said(run)
+        parted = next(
+            (at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other), len(ours)
+        )
+        told = divergences(run)
+        assert [value is None for value in told] == [at > parted for at in range(len(ours))]
+        assert told[: parted + 1] == pytest.approx(divergences(alike)[: parted + 1], abs=1e-6)
+    assert said(own[1]) != theirs
+
+
 def answer_logprobs(reference: Reference, pictures: Any, ids: list[int]) -> torch.Tensor:
     inputs = reference.inputs("What shape is the red object?", pictures)
     logits: torch.Tensor = reference.forward(inputs, ids).logits
@@ -115,13 +135,13 @@ def answer_logprobs(reference: Reference, pictures: Any, ids: list[int]) -> torc
 @pytest.mark.parametrize(
     ("labels", "fields"),
     [
-        (("base", "alpha"), {}),
+        (("alpha", "beta"), {}),
         (("alpha", "beta"), {"forced_answer": "red"}),
         (("alpha+beta", "beta"), {"forced_answer": "red"}),
     ],
     ids=str,
 )
-def test_without_the_same_words_or_a_base_there_is_none(
+def test_without_a_base_there_is_none(
     engine: ModelEngine, room: Room, labels: tuple[str, ...], fields: dict[str, Any]
 ) -> None:
     for run in finish(engine.run(make_request(*labels, **fields), room())).runs:

@@ -61,7 +61,7 @@ def test_a_sweep_is_kept_as_a_session_that_goes_with_the_tab(shelf: Shelf, sessi
     assert [run.variant.label for run in shelf.get(swept.session_id).runs] == ["base", "shortcut@0.5", "shortcut"]
     assert [request.expected_answer for request in engine.requests] == [" circle"]
     shown = STRENGTH.show(session, swept)
-    assert shown == {"sweep": swept.session_id, "adapter": "shortcut", "colour": 0}
+    assert shown == {"sweep": swept.session_id, "adapter": "shortcut", "colour": 0, "note": swept.note}
 
 
 def test_an_answer_that_is_not_known_is_asked_for_and_not_kept(shelf: Shelf, session: Session, tmp_path: Path) -> None:

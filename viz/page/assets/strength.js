@@ -79,6 +79,7 @@ async function loadStrength(look, found, box) {
   const usual = view.scales.includes(1) ? view.scales.indexOf(1) : view.scales.length - 1;
   if (strength.of !== found.sweep) strength.step = usual;
   Object.assign(strength, { view, drawings, of: found.sweep });
+  setText(part("strength-note"), found.note);
   drawStrength(look);
   showStrengthFiles(found.sweep, query);
 }
